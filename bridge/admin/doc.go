@@ -1,0 +1,16 @@
+// Package admin is the operator's private listener: is the bridge alive, is it
+// ready, what has it counted, what state is it in.
+//
+//	/livez            200 while the process runs
+//	/readyz           200 or 503; ?verbose lists the checks
+//	/metrics          Prometheus
+//	/status           JSON
+//
+// The first three are open to whoever reaches the listener, because probes and
+// scrapers have no secrets; they name no stream, address or client. Everything
+// else is for callers on the same host or with the token.
+//
+// The package knows nothing of the bridge: Config takes functions. It counts
+// nothing on the request path either, except through Histogram, which is made
+// for it: allocation-free and without locks.
+package admin

@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// gate keeps strangers from everything that is not public.
+type gate struct {
+	loopback bool
+	hasToken bool
+	digest   [sha256.Size]byte // of the token: digests have one length, so comparing tells nothing about the token's
+}
+
+func newGate(cfg Config) gate {
+	return gate{loopback: cfg.Loopback, hasToken: cfg.Token != "", digest: sha256.Sum256([]byte(cfg.Token))}
+}
+
+// guard lets a request through to next or answers it.
+func (g gate) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case isPublic(r.URL.Path), g.isLocal(r), g.hasBearer(r):
+			next.ServeHTTP(w, r)
+		case !g.hasToken:
+			http.Error(w, "only for callers on the bridge's own host; set BRIDGE_ADMIN_TOKEN to reach it from elsewhere", http.StatusForbidden)
+		default:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "needs the header \"Authorization: Bearer <BRIDGE_ADMIN_TOKEN>\"", http.StatusUnauthorized)
+		}
+	})
+}
+
+func isPublic(path string) bool {
+	switch path {
+	case "/livez", "/readyz", "/metrics":
+		return true
+	}
+	return false
+}
+
+// isLocal reports whether the request was made on this host, to this host. The
+// second half keeps out a web page in a browser here whose name was made to
+// resolve to 127.0.0.1 (DNS rebinding): its requests carry that name.
+func (g gate) isLocal(r *http.Request) bool {
+	if !g.loopback {
+		return false
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// hasBearer reports whether the request presents the token.
+func (g gate) hasBearer(r *http.Request) bool {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	presented := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	same := subtle.ConstantTimeCompare(presented[:], g.digest[:]) == 1
+	return same && found && g.hasToken && strings.EqualFold(scheme, "Bearer")
+}

@@ -1,0 +1,198 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Limits of the listener. Its callers are probes, scrapers and one operator.
+const (
+	readTimeout  = 5 * time.Second  // for a whole request
+	writeTimeout = 30 * time.Second // for a whole reply
+	idleTimeout  = time.Minute      // between two requests
+	maxHeader    = 16 << 10         // bytes
+	maxScrapes   = 4                // at the same time; more get 503
+)
+
+// Config says what the listener shows.
+type Config struct {
+	// Token is what callers beyond loopback present for /status, as
+	// "Authorization: Bearer <token>". Empty means that nobody can.
+	Token string
+
+	// Loopback says that the listener is bound to a loopback address, so that
+	// whoever reaches it is on this host and needs no token.
+	Loopback bool
+
+	// Ready returns the state of the parts that readiness depends on. nil, or
+	// no checks, is not ready. Called for each probe: it should be cheap.
+	Ready func() []Check
+
+	// Status returns what /status shows as JSON. nil means that there is no
+	// such path.
+	Status func() any
+
+	// Collectors are shown by /metrics beside those of the Go runtime and the
+	// process.
+	Collectors []prometheus.Collector
+
+	// Log gets what goes wrong while answering; nil is silence.
+	Log *slog.Logger
+}
+
+// Server is the admin listener's server. Make one with New, start it with
+// Serve, end it with Shutdown.
+type Server struct {
+	cfg  Config
+	http *http.Server
+
+	conns  sync.WaitGroup // one for each connection's goroutine
+	mu     sync.Mutex     // guards closed, and loops against Add after Wait
+	closed bool
+	loops  sync.WaitGroup // one for each Serve
+}
+
+// New returns a server for cfg. It fails when two of the collectors want the
+// same metric.
+func New(cfg Config) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg}
+	errorLog := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
+
+	registry := prometheus.NewRegistry()
+	all := append([]prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}, cfg.Collectors...)
+	for _, c := range all {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("admin: register %s, give each metric its own name: %w", describe(c), err)
+		}
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}))
+	if cfg.Status != nil {
+		mux.HandleFunc("GET /status", s.status)
+	}
+	s.http = &http.Server{
+		Handler:        withHeaders(newGate(cfg).guard(mux)),
+		ReadTimeout:    readTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       errorLog,
+		ConnState:      s.track,
+	}
+	return s, nil
+}
+
+// describe names a collector by its first metric.
+func describe(c prometheus.Collector) string {
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		c.Describe(descs)
+	}()
+	first, ok := <-descs
+	if !ok {
+		return "a collector without metrics"
+	}
+	for range descs { // to the end, which ends the goroutine
+	}
+	return first.String()
+}
+
+// withHeaders sets what every reply carries: it is not to be kept, nor to be
+// taken for another type than the one it names.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// status shows the state as JSON. It is encoded before anything is sent, so
+// that a failure is not half a reply.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(s.cfg.Status()); err != nil {
+		s.cfg.Log.Error("the status cannot be shown; please report it", "error", err)
+		http.Error(w, "the status cannot be shown, see the log", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	s.send(w, buf.Bytes())
+}
+
+// send writes a reply's body. A caller who left has no use for it.
+func (s *Server) send(w http.ResponseWriter, body []byte) {
+	if _, err := w.Write(body); err != nil {
+		s.cfg.Log.Debug("the caller did not wait for the reply", "error", err)
+	}
+}
+
+// track follows the connections' goroutines for Shutdown.
+func (s *Server) track(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Done()
+	}
+}
+
+// Serve answers what comes in on ln, which it owns from now on, until
+// Shutdown, and then returns nil.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ln.Close()
+	}
+	s.loops.Add(1)
+	s.mu.Unlock()
+	defer s.loops.Done()
+
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin: listener %s broke, restart the bridge: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting and answers what has begun. When ctx ends first it
+// cuts the remaining connections off and says so. In both cases no goroutine of
+// the server is left; it waits for the functions of Config that are at work.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("admin: connections cut off in shutdown: %w", err)
+		_ = s.http.Close() // closes what Shutdown could not; its error adds nothing
+	}
+	s.loops.Wait() // no connection begins after this
+	s.conns.Wait()
+	return err
+}

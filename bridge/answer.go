@@ -1,0 +1,167 @@
+package bridge
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bintubridge/bridge/admin"
+	"bintubridge/bridge/decide"
+	"bintubridge/bridge/forward"
+	"bintubridge/bridge/receive"
+	"bintubridge/bridge/webhook"
+	"bintubridge/subjects"
+)
+
+// The parts of the request path as the answerer needs them.
+type (
+	decider interface {
+		Decide(in *decide.Input, now time.Time) (d decide.Decision, revision uint64, ageMS int64)
+	}
+	appender interface {
+		Append(payload []byte) (seq uint64, err error)
+	}
+)
+
+// answerer is the request path: one body in, one answer out, the event in the
+// spool before it. It implements receive.Handler.
+type answerer struct {
+	dialect  webhook.Dialect
+	template subjects.Template
+	redactor *webhook.Redactor
+	name     string // of the bridge, in events
+	source   []byte // ce-source
+	full     FullPolicy
+	rules    decider
+	spool    appender
+	log      *slog.Logger
+
+	counts   counters
+	latency  *admin.Histogram
+	failing  atomic.Bool // the last append failed
+	exchange sync.Pool   // of *exchange
+}
+
+func newAnswerer(cfg Config, rules decider, spool appender, log *slog.Logger) *answerer {
+	return &answerer{
+		dialect:  cfg.Dialect,
+		template: cfg.Subject,
+		redactor: webhook.NewRedactor(cfg.Redact),
+		name:     cfg.Name,
+		source:   subjects.AppendSource(nil, cfg.Name),
+		full:     cfg.SpoolFull,
+		rules:    rules,
+		spool:    spool,
+		log:      log,
+		latency: admin.NewHistogram("bridge_answer_duration_seconds",
+			"Time from a webhook's body to its answer: parsing, deciding, spooling."),
+		exchange: sync.Pool{New: func() any { return new(exchange) }},
+	}
+}
+
+// maxAbout bounds the ce-subject header, in bytes. No sender's name, cut at 2047
+// bytes, comes near it; JetStream refuses headers over 64 KiB.
+const maxAbout = 8 << 10
+
+// exchange is the memory of one request, used again by later ones.
+type exchange struct {
+	req      webhook.Request
+	event    subjects.Event
+	decision subjects.Decision
+	envelope forward.Envelope
+	record   []byte
+}
+
+// Handle answers one webhook. The order matters: decide on what was sent, redact what
+// leaves, append, answer.
+func (a *answerer) Handle(body []byte) receive.Answer {
+	x := a.exchange.Get().(*exchange)
+	defer a.exchange.Put(x)
+	now := time.Now().UTC()
+
+	outcome, answer := subjects.Invalid, receive.Invalid
+	x.event = subjects.Event{ReceivedAt: now, Bridge: a.name}
+	err := x.req.Parse(a.dialect, body)
+	if err == nil {
+		outcome, answer = a.decide(x, now)
+		a.redactor.Redact(&x.req)
+		x.fill()
+	}
+	if err != nil || x.req.Lossy {
+		x.event.Raw = a.redactor.Raw(&x.req)
+	}
+	a.counts.requests[outcome][x.req.Call].Add(1)
+
+	if _, err := a.spool.Append(a.encode(x, outcome)); err != nil {
+		return a.unspooled(err, answer)
+	}
+	if a.failing.Load() && a.failing.CompareAndSwap(true, false) {
+		a.log.Info("the spool takes events again")
+	}
+	a.latency.Observe(time.Since(now))
+	return answer
+}
+
+// decide says what became of the request and what the sender is told.
+func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive.Answer) {
+	if x.req.Call == subjects.UnknownCall {
+		return subjects.Unknown, receive.Accept
+	}
+	if !x.req.Call.Asks() {
+		return subjects.Happened, receive.Accept
+	}
+	in := decide.Input{
+		Call: x.req.Call, Name: x.req.Name, App: x.req.App, Addr: x.req.Addr, Custom: &x.req.Custom,
+	}
+	d, revision, ageMS := a.rules.Decide(&in, now)
+	x.decision = subjects.Decision{
+		Effect: d.Effect.String(), Rule: d.Rule, Reason: d.Reason, Revision: revision, RulesAgeMS: ageMS,
+	}
+	x.event.Decision = &x.decision
+	if d.Effect == decide.Allow {
+		return subjects.Happened, receive.Accept
+	}
+	return subjects.Denied, receive.Refuse
+}
+
+// fill takes the request's fields over into the event.
+func (x *exchange) fill() {
+	e, r := &x.event, &x.req
+	e.Call = r.CallText
+	e.Name, e.App, e.Addr, e.ClientID = r.Name, r.App, r.Addr, r.ClientID
+	e.Type, e.FlashVer, e.SWFURL, e.TCURL, e.PageURL = r.Type, r.FlashVer, r.SWFURL, r.TCURL, r.PageURL
+	e.Recorder, e.Path = r.Recorder, r.Path
+	e.BytesIn, e.BytesOut = subjects.Number(r.BytesIn), subjects.Number(r.BytesOut)
+	e.Time, e.Timestamp = subjects.Number(r.Time), subjects.Number(r.Timestamp)
+	e.Start, e.Duration, e.Reset = subjects.Number(r.Start), subjects.Number(r.Duration), subjects.Number(r.Reset)
+	e.Epoch = subjects.Number(r.Epoch)
+	e.Custom, e.Extra = r.Custom, r.Extra
+}
+
+// encode returns the spool record of the event. It is valid until the exchange is used again.
+func (a *answerer) encode(x *exchange, outcome subjects.Outcome) []byte {
+	e, env := &x.event, &x.envelope
+	env.Subject = a.template.Append(env.Subject[:0], outcome, e.Call, e.Name, e.App)
+	env.Type = subjects.AppendType(env.Type[:0], outcome, e.Call)
+	env.Time = subjects.AppendTime(env.Time[:0], e.ReceivedAt)
+	env.Source = a.source
+	if env.About = subjects.AppendPercent(env.About[:0], e.Name); len(env.About) > maxAbout {
+		env.About = env.About[:0] // the event has the name
+	}
+	x.record = e.AppendJSON(env.AppendRecord(x.record[:0]))
+	return x.record
+}
+
+// unspooled is what a request gets whose event could not be kept: it is lost,
+// and that is counted, logged once for each bad spell, and shown by /readyz.
+func (a *answerer) unspooled(err error, answer receive.Answer) receive.Answer {
+	a.counts.unspooled.Add(1)
+	if !a.failing.Swap(true) {
+		a.log.Error("the spool takes no events; see BRIDGE_SPOOL_FULL for what callers get", "error", err)
+	}
+	if a.full == FullReject {
+		return receive.Full
+	}
+	return answer
+}

@@ -1,0 +1,294 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"bintubridge/bridge/admin"
+	"bintubridge/bridge/decide"
+	"bintubridge/bridge/embed"
+	"bintubridge/bridge/forward"
+	"bintubridge/bridge/receive"
+	"bintubridge/bridge/rulestore"
+	"bintubridge/bridge/spool"
+	"bintubridge/subjects/provision"
+)
+
+const (
+	intakeTimeout = 5 * time.Second  // for requests in flight at the end
+	drainTimeout  = 10 * time.Second // for the spool to reach NATS at the end
+)
+
+// Bridge is a running bridge. Its fields stand in the order of the data's way;
+// Close takes them down in that order.
+type Bridge struct {
+	cfg Config
+	log *slog.Logger
+
+	hookListener, adminListener net.Listener
+
+	receiver  *receive.Server
+	answers   *answerer
+	rules     *rulestore.Store
+	toRules   chan struct{} // signalled when the bucket may be there again
+	spool     *spool.Spool
+	forwarder *forward.Forwarder
+	provision *provisioner
+
+	publishing, watching *nats.Conn
+	embedded             *embed.Server
+
+	admin  *admin.Server
+	lock   *os.File
+	served sync.WaitGroup
+}
+
+// Open takes everything the bridge needs; the listeners accept connections, and Run
+// answers them. An outside NATS that is down is no error. Other errors name what an
+// operator can do.
+func Open(cfg Config, log *slog.Logger) (*Bridge, error) {
+	b := &Bridge{cfg: cfg, log: log}
+	if err := b.open(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Bridge) open() (err error) {
+	if b.lock, err = lockDir(b.cfg.DataDir); err != nil {
+		return err
+	}
+	if b.hookListener, err = b.listen("BRIDGE_LISTEN", b.cfg.Listen); err != nil {
+		return err
+	}
+	if b.adminListener, err = b.listen("BRIDGE_ADMIN_LISTEN", b.cfg.AdminListen); err != nil {
+		return err
+	}
+	provisioning := provision.Options{Mode: b.cfg.Provision, RulesBucket: b.cfg.RulesBucket}
+	if b.cfg.NATSURL == "" {
+		b.embedded, err = embed.Start(embed.Options{
+			Listen: b.cfg.EmbeddedListen, StoreDir: filepath.Join(b.cfg.DataDir, "nats"),
+			MaxStore: 2 * provisioning.Storage(), // as much again for streams of others
+			User:     b.cfg.NATSUser, Password: b.cfg.NATSPassword, Token: b.cfg.NATSToken,
+			Log: b.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if b.spool, err = spool.Open(spool.Options{
+		Dir: filepath.Join(b.cfg.DataDir, "spool"), Sync: b.cfg.SpoolSync, SyncInterval: b.cfg.SpoolSyncInterval,
+		MaxBytes: int64(b.cfg.SpoolMaxBytes), Log: b.log,
+	}); err != nil {
+		return err
+	}
+	if err := b.openPublishing(provisioning); err != nil {
+		return err
+	}
+	if err := b.openRules(); err != nil {
+		return err
+	}
+	return b.openServers()
+}
+
+// listen takes a port early, so that a taken one is the first thing to be told.
+func (b *Bridge) listen(variable, addr string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop the program that holds the port or set %s to another", addr, err, variable)
+	}
+	return ln, nil
+}
+
+// openPublishing starts what brings the spool to JetStream.
+func (b *Bridge) openPublishing(opts provision.Options) (err error) {
+	toForward, toProvision := make(chan struct{}, 1), make(chan struct{}, 1)
+	b.toRules = make(chan struct{}, 1)
+	b.publishing, err = connect(b.cfg, b.embedded, "publish", b.log, func() {
+		signal(toForward)
+		signal(toProvision)
+	})
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(b.publishing)
+	if err != nil {
+		return fmt.Errorf("NATS: %w", err)
+	}
+	b.provision = &provisioner{js: js, opts: opts, connected: toProvision, log: b.log}
+	b.provision.created = []chan<- struct{}{toForward, b.toRules}
+	b.provision.start(b.embedded != nil)
+	b.forwarder, err = forward.Start(forward.Options{
+		Log: b.spool.Reader(), Conn: b.publishing, Connected: toForward,
+		DeadLetters: filepath.Join(b.cfg.DataDir, "dead-letters.jsonl"), Logger: b.log,
+	})
+	return err
+}
+
+// openRules starts what keeps the rules current.
+func (b *Bridge) openRules() (err error) {
+	b.watching, err = connect(b.cfg, b.embedded, "watch", b.log, func() { signal(b.toRules) })
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(b.watching)
+	if err != nil {
+		return fmt.Errorf("NATS: %w", err)
+	}
+	b.rules, err = rulestore.Open(rulestore.Options{
+		Bucket: b.cfg.RulesBucket, SnapshotPath: filepath.Join(b.cfg.DataDir, "rules.snapshot"),
+		Defaults:   decide.Defaults{Publish: b.cfg.DefaultPublish, Play: b.cfg.DefaultPlay},
+		StaleAfter: b.cfg.StaleAfter, StaleDeny: b.cfg.Stale == StaleDeny, Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	return b.rules.Start(js, b.toRules)
+}
+
+// openServers makes the two servers; Run serves them.
+func (b *Bridge) openServers() (err error) {
+	b.answers = newAnswerer(b.cfg, b.rules, b.spool, b.log)
+	hook := receive.Config{
+		Path: b.cfg.HookPath, Secrets: b.cfg.HookSecrets,
+		AllowFrom: b.cfg.AllowFrom, TrustedProxies: b.cfg.TrustedProxies,
+		MaxBody: int(b.cfg.MaxBody), Log: b.log,
+	}
+	if b.cfg.TLSCert != "" {
+		tls, err := receive.LoadTLS(b.cfg.TLSCert, b.cfg.TLSKey, b.log)
+		if err != nil {
+			return err
+		}
+		hook.TLS = tls
+	}
+	b.receiver = receive.New(hook, b.answers)
+	b.admin, err = admin.New(b.adminConfig())
+	return err
+}
+
+// HookAddr is where webhooks come in, host:port.
+func (b *Bridge) HookAddr() string { return b.hookListener.Addr().String() }
+
+// AdminAddr is where health, metrics and status are, host:port.
+func (b *Bridge) AdminAddr() string { return b.adminListener.Addr().String() }
+
+// Run answers until ctx ends or a listener fails, and closes the bridge.
+func (b *Bridge) Run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	b.served.Go(func() { failed <- b.receiver.Serve(b.hookListener) })
+	b.served.Go(func() { failed <- b.admin.Serve(b.adminListener) })
+	b.log.Info("the bridge answers", "webhooks", b.hookURL(), "admin", "http://"+b.AdminAddr(),
+		"nats", b.natsURL(), "data", b.cfg.DataDir)
+	var err error
+	select {
+	case <-ctx.Done():
+		b.log.Info("stopping: answering what is in flight, then emptying the spool")
+	case err = <-failed:
+	}
+	return errors.Join(err, b.Close())
+}
+
+// hookURL is what to call, without a secret.
+func (b *Bridge) hookURL() string {
+	scheme, path := "http", b.cfg.HookPath
+	if b.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	if len(b.cfg.HookSecrets) > 0 {
+		path += "/<secret>"
+	}
+	return scheme + "://" + b.HookAddr() + path
+}
+
+// natsURL is where other programs find the events. An outside server's may hold
+// a password.
+func (b *Bridge) natsURL() string {
+	if b.embedded == nil {
+		return "NATS_URL"
+	}
+	return b.embedded.ClientURL()
+}
+
+// Close takes the bridge down in the direction of the data: intake, answers in
+// flight, spool to NATS for up to ten seconds, rules, connections, NATS. What
+// stays in the spool is sent after the next start, and is no error.
+func (b *Bridge) Close() error {
+	var errs []error
+	errs = append(errs, b.closeIntake())
+	if b.forwarder != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		if err := b.forwarder.Drain(ctx); err != nil {
+			b.log.Warn("the next start sends the rest", "reason", err)
+		}
+		cancel()
+		errs = append(errs, b.forwarder.Close())
+	}
+	if b.provision != nil {
+		b.provision.close()
+	}
+	if b.rules != nil {
+		errs = append(errs, b.rules.Close())
+	}
+	if b.spool != nil {
+		errs = append(errs, b.spool.Close())
+	}
+	for _, nc := range []*nats.Conn{b.watching, b.publishing} {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	if b.embedded != nil {
+		b.embedded.Close()
+	}
+	errs = append(errs, b.closeAdmin())
+	if b.lock != nil {
+		errs = append(errs, b.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// closeIntake stops accepting and answers what has begun.
+func (b *Bridge) closeIntake() error {
+	if b.receiver != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), intakeTimeout)
+		defer cancel()
+		if err := b.receiver.Shutdown(ctx); err != nil {
+			b.log.Warn("connections were cut off", "reason", err)
+		}
+	}
+	return closeListener(b.hookListener)
+}
+
+// closeAdmin goes last: health and figures are there while the spool empties.
+func (b *Bridge) closeAdmin() error {
+	var err error
+	if b.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), intakeTimeout)
+		defer cancel()
+		err = b.admin.Shutdown(ctx)
+	}
+	err = errors.Join(err, closeListener(b.adminListener))
+	b.served.Wait()
+	return err
+}
+
+// closeListener closes a listener that its server may have closed, or never got.
+func closeListener(ln net.Listener) error {
+	if ln == nil {
+		return nil
+	}
+	if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+package bridge
+
+import (
+	"sync/atomic"
+
+	"bintubridge/subjects"
+)
+
+// counter is an atomic on a cache line of its own: requests on several cores
+// count without passing the line around.
+type counter struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
+// counters is what the request path counts.
+type counters struct {
+	requests  [subjects.Happened + 1][subjects.NumCalls]counter
+	unspooled counter // events lost because the spool took none
+}

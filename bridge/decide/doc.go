@@ -1,0 +1,13 @@
+// Package decide answers whether a stream may be published or played. It turns
+// rule documents into an immutable Table, and a request into a Decision.
+//
+// It is pure: no I/O, no clock, no state. Compile reads one document and
+// reports all its mistakes together. NewTable joins documents into a table that
+// any number of goroutines may ask at once. Decide does not allocate.
+//
+// The answer never depends on the order of rules or documents. The matching
+// rule of the highest priority decides; at equal priority deny beats allow; and
+// what is still equal is settled by the smallest rule name, so that the name in
+// the Decision is always the same too. What is not known is a denial: the zero
+// Decision, the zero Effect and the zero Table all deny.
+package decide

@@ -1,0 +1,100 @@
+package decide
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"bintubridge/subjects"
+)
+
+// Whatever bytes come: no panic; an error is printable lines of bounded length;
+// and what compiles decides, and never on a request of a call that does not ask.
+func FuzzCompile(f *testing.F) {
+	files, err := filepath.Glob("../../testdata/rules/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no rule documents to start from", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("acme", data, "cam-1", "10.0.0.1", "team", "red")
+	}
+	f.Add("a\x1b]", []byte(`{"rules":[{"\u202e\u0000":"\u0007","name":["\ud800"]}]}`), "", "unix:", "", "")
+	f.Add("", []byte("{\"rules\":[{\"custom\":{\"\xff\":[]}}]}"), "", "::1%a", "", "")
+	f.Fuzz(func(t *testing.T, key string, data []byte, name, addr, field, value string) {
+		doc, err := Compile(key, data)
+		if err != nil {
+			checkErrorText(t, err.Error())
+			return
+		}
+		table := NewTable(1, Defaults{}, []*Document{doc})
+		for call := subjects.UnknownCall; call <= subjects.RecordDone; call++ {
+			in := Input{Call: call, Name: name, App: value, Addr: addr, Custom: fields(field, value)}
+			got := table.Decide(&in, time.Unix(1_800_000_000, 0))
+			if got.Rule != "" && !strings.HasPrefix(got.Rule, key+"/") {
+				t.Errorf("rule %q is not of document %q", got.Rule, key)
+			}
+			if !call.Asks() && got != (Decision{Reason: ReasonNotAsked}) {
+				t.Errorf("%v decided: %+v", call, got)
+			}
+		}
+	})
+}
+
+func checkErrorText(t *testing.T, text string) {
+	t.Helper()
+	lines := strings.Split(text, "\n")
+	if len(lines) > maxMistakes+1 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		// Three quoted texts of the document, four bytes of text at most \U0010ffff, and ours.
+		if len(line) > 2500 || !utf8.ValidString(line) {
+			t.Errorf("a line of %d bytes: %q", len(line), line)
+		}
+		for _, r := range line {
+			if r < ' ' || r == 0x7f || r == '\u202e' {
+				t.Errorf("unprintable %U in %q", r, line)
+			}
+		}
+	}
+}
+
+func FuzzGlob(f *testing.F) {
+	f.Add("cam-*", "cam-1")
+	f.Add("*a*b*", "xxaxxbxx")
+	f.Add("ab*ba", "aba")
+	f.Add("**", "")
+	f.Add("\xff*", "\xff\x00")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if !strings.Contains(pattern, "*") || len(pattern) > maxName {
+			return
+		}
+		g := parseGlob(pattern)
+		// The obvious matcher of one star at a time, with memory of dead ends.
+		if got, want := g.match(name), slowGlob(pattern, name, map[[2]int]bool{}); got != want {
+			t.Errorf("%q matches %q: got %v, want %v", pattern, name, got, want)
+		}
+	})
+}
+
+func slowGlob(pattern, name string, dead map[[2]int]bool) bool {
+	at := [2]int{len(pattern), len(name)}
+	if dead[at] {
+		return false
+	}
+	dead[at] = true // looked at once: a match ends the search
+	switch {
+	case pattern == "":
+		return name == ""
+	case pattern[0] == '*':
+		return slowGlob(pattern[1:], name, dead) || name != "" && slowGlob(pattern, name[1:], dead)
+	}
+	return name != "" && pattern[0] == name[0] && slowGlob(pattern[1:], name[1:], dead)
+}

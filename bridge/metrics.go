@@ -1,0 +1,104 @@
+package bridge
+
+import (
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bintubridge/subjects"
+)
+
+// metrics shows the parts' own counters to Prometheus: they are read when a
+// scrape asks, and cost the request path nothing. No label has a text of the
+// sender's.
+type metrics struct{ b *Bridge }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("bridge_"+name, help, labels, nil)
+}
+
+// Describe sends nothing: what there is depends on what was counted.
+func (m metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads all parts.
+func (m metrics) Collect(out chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	m.requests(counter, gauge)
+	m.spool(counter, gauge)
+	m.rules(gauge)
+	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
+	for name, nc := range map[string]*nats.Conn{"publish": m.b.publishing, "watch": m.b.watching} {
+		up := 0.0
+		if nc.Status() == nats.CONNECTED {
+			up = 1
+		}
+		gauge(connected, up, name)
+	}
+	gauge(desc("build_info", "1, with the version this bridge was built from.", "version"), 1, version())
+}
+
+type (
+	countFunc func(d *prometheus.Desc, v uint64, labels ...string)
+	gaugeFunc func(d *prometheus.Desc, v float64, labels ...string)
+)
+
+func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
+	requests := desc("requests_total", "Webhooks answered, by call and by what became of them.", "call", "outcome")
+	for outcome := range m.b.answers.counts.requests {
+		for call := range subjects.NumCalls {
+			if n := m.b.answers.counts.requests[outcome][call].Load(); n > 0 {
+				name := call.String()
+				if call == subjects.UnknownCall {
+					name = "unknown"
+				}
+				counter(requests, n, name, subjects.Outcome(outcome).String())
+			}
+		}
+	}
+	counter(desc("events_lost_total", "Events answered but not kept, because the spool took none."), m.b.answers.counts.unspooled.Load())
+	s := m.b.receiver.Stats()
+	refused := desc("http_refused_total", "HTTP requests and connections that never became a webhook, by reason.", "reason")
+	for reason, n := range map[string]uint64{
+		"caller": s.Forbidden, "path": s.NotFound, "method": s.WrongMethod, "malformed": s.Malformed,
+		"truncated": s.Truncated, "timeout": s.TimedOut, "body_too_large": s.BodyTooLarge,
+		"header_too_large": s.HeaderTooLarge, "overloaded": s.Overloaded, "tls": s.HandshakeFailed, "panic": s.Panics,
+	} {
+		counter(refused, n, reason)
+	}
+	counter(desc("http_unsent_replies_total", "Answers that could not be written to the caller."), s.Unsent)
+	gauge(desc("http_connections", "Open connections of callers."), float64(s.Open))
+	gauge(desc("http_requests_in_flight", "Requests being answered."), float64(s.InFlight))
+}
+
+func (m metrics) spool(counter countFunc, gauge gaugeFunc) {
+	s := m.b.spool.Stats()
+	gauge(desc("spool_events", "Events in the spool that JetStream has not acked."), float64(s.Events))
+	gauge(desc("spool_bytes", "Size of the spool on disk, acked segments that are kept for a while included."), float64(s.Bytes))
+	gauge(desc("spool_segments", "Files of the spool."), float64(s.Segments))
+	gauge(desc("spool_damaged_segments", "Files of the spool with bytes that cannot be read."), float64(s.Damaged))
+	counter(desc("spool_unreadable_events_total", "Events that did not read back from the spool and were skipped."), s.Lost)
+	failing := 0.0
+	if m.b.answers.failing.Load() {
+		failing = 1
+	}
+	gauge(desc("spool_failing", "1 when the last event could not be spooled."), failing)
+	f := m.b.forwarder.Stats()
+	counter(desc("forward_acked_total", "Events acked by JetStream."), f.Acked)
+	counter(desc("forward_resent_total", "Events published more than once."), f.Resent)
+	counter(desc("forward_duplicates_total", "Events JetStream had already."), f.Duplicates)
+	counter(desc("forward_dead_letters_total", "Events NATS will never take, in the dead-letter file."), f.Dead)
+	counter(desc("forward_failures_total", "Times forwarding stopped and began again."), f.Failures)
+}
+
+func (m metrics) rules(gauge gaugeFunc) {
+	s := m.b.rules.Status()
+	gauge(desc("rules", "Rules in force."), float64(s.Rules))
+	gauge(desc("rules_documents", "Rule documents in force."), float64(s.Documents))
+	gauge(desc("rules_invalid_documents", "Rule documents that were refused; their last good version is in force."), float64(s.InvalidCount))
+	gauge(desc("rules_revision", "Revision of the rules in force."), float64(s.Revision))
+	gauge(desc("rules_age_seconds", "Time since the rules were last known to be current."), s.Age.Seconds())
+}

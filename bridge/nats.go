@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"bintubridge/bridge/embed"
+)
+
+// connect returns a connection named for its use. With an outside server that is
+// down it returns at once and connects later. Both connections never give up:
+// an operator who mends a server or its permissions need not restart bridges.
+func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, connected func()) (*nats.Conn, error) {
+	log = log.With("connection", use)
+	opts := []nats.Option{
+		nats.Name("bridge " + cfg.Name + " " + use),
+		nats.CustomInboxPrefix("_INBOX_bridge"),
+		nats.MaxReconnects(-1),
+		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectJitter(500*time.Millisecond, 2*time.Second),
+		nats.ReconnectBufSize(-1), // the spool is the buffer, and it is on disk
+		nats.PingInterval(10 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(3 * time.Second),
+		nats.FlusherTimeout(5 * time.Second),
+		nats.ConnectHandler(func(*nats.Conn) { log.Info("NATS connected"); connected() }),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS connected again"); connected() }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("NATS disconnected; events wait in the spool, rules stay as they are", "error", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("NATS reports", "error", err)
+		}),
+	}
+	url := cfg.NATSURL
+	if server != nil {
+		url = server.ClientURL()
+		opts = append(opts, server.ConnectOptions()...)
+	} else {
+		auth, err := authOptions(cfg)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, auth...)
+	}
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("NATS: %w", err)
+	}
+	return nc, nil
+}
+
+// authOptions are the credentials and certificates for an outside server. Files that
+// cannot be read are the operator's to mend now, not at some reconnect.
+func authOptions(cfg Config) ([]nats.Option, error) {
+	var opts []nats.Option
+	for _, file := range []struct{ name, path string }{
+		{"NATS_CREDS", cfg.NATSCreds}, {"NATS_NKEY", cfg.NATSNKey}, {"NATS_CA", cfg.NATSCA},
+		{"NATS_CERT", cfg.NATSCert}, {"NATS_KEY", cfg.NATSKey},
+	} {
+		if file.path == "" {
+			continue
+		}
+		if _, err := os.Stat(file.path); err != nil {
+			return nil, fmt.Errorf("%s: %w", file.name, err)
+		}
+	}
+	if cfg.NATSCreds != "" {
+		opts = append(opts, nats.UserCredentials(cfg.NATSCreds))
+	}
+	if cfg.NATSNKey != "" {
+		opt, err := nats.NkeyOptionFromSeed(cfg.NATSNKey)
+		if err != nil {
+			return nil, fmt.Errorf("NATS_NKEY: %w", err)
+		}
+		opts = append(opts, opt)
+	}
+	if cfg.NATSUser != "" {
+		opts = append(opts, nats.UserInfo(cfg.NATSUser, cfg.NATSPassword))
+	}
+	if cfg.NATSToken != "" {
+		opts = append(opts, nats.Token(cfg.NATSToken))
+	}
+	if cfg.NATSCA != "" {
+		opts = append(opts, nats.RootCAs(cfg.NATSCA))
+	}
+	if cfg.NATSCert != "" {
+		opts = append(opts, nats.ClientCert(cfg.NATSCert, cfg.NATSKey))
+	}
+	return opts, nil
+}

@@ -1,0 +1,216 @@
+package receive
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSlowRequestIsCut sends requests that would be whole in the end, one byte
+// at a time. A deadline that starts over with each byte would let them pass.
+func TestSlowRequestIsCut(t *testing.T) {
+	for name, prefix := range map[string]string{
+		"body":            headed("Content-Length: 200\r\n", ""),
+		"chunked body":    headed("Transfer-Encoding: chunked\r\n", "C8\r\n"),
+		"chunk extension": headed("Transfer-Encoding: chunked\r\n", "1;"),
+		"header":          "POST /hook HTTP/1.1\r\nHost: ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &recorder{}
+			s, addr := started(t, Config{ReadTimeout: 100 * time.Millisecond}, h)
+			c := dial(t, addr)
+			send(t, c, prefix)
+			replied := make(chan string, 1)
+			go func() {
+				reply, _ := io.ReadAll(c)
+				replied <- string(reply)
+			}()
+			var reply string
+			drip := time.NewTicker(5 * time.Millisecond)
+			defer drip.Stop()
+			for sent := 0; reply == "" && sent < 200; sent++ {
+				select {
+				case reply = <-replied:
+				case <-drip.C:
+					_, _ = c.Write([]byte{'0'}) // fails once the server has hung up
+				}
+			}
+			if reply == "" {
+				_ = c.CloseWrite()
+				reply = <-replied
+			}
+			if reply != slowClose {
+				t.Errorf("reply = %q, want 408", reply)
+			}
+			if got := h.taken(); got != nil {
+				t.Errorf("the Handler got %q", got)
+			}
+			if n := s.Stats().TimedOut; n != 1 {
+				t.Errorf("TimedOut = %d, want 1", n)
+			}
+		})
+	}
+}
+
+// TestQuietConnections shows that who owes no request gets no reply.
+func TestQuietConnections(t *testing.T) {
+	t.Run("from the start", func(t *testing.T) {
+		_, addr := started(t, Config{ReadTimeout: 20 * time.Millisecond}, &recorder{})
+		expectClosed(t, dial(t, addr))
+	})
+	t.Run("after a request", func(t *testing.T) {
+		s, addr := started(t, Config{IdleTimeout: 20 * time.Millisecond}, &recorder{})
+		c := dial(t, addr)
+		expectKept(t, c, "/hook")
+		expectClosed(t, c)
+		if n := s.Stats().TimedOut; n != 0 {
+			t.Errorf("TimedOut = %d, want 0", n)
+		}
+	})
+}
+
+// TestDeafClient sends requests without end and reads no reply.
+func TestDeafClient(t *testing.T) {
+	s, addr := started(t, Config{WriteTimeout: 20 * time.Millisecond}, &recorder{})
+	c := dial(t, addr)
+	if err := c.SetReadBuffer(1 << 10); err != nil {
+		t.Fatal(err)
+	}
+	requests := strings.Repeat(post("/hook", "a=1"), 1000)
+	var err error
+	for err == nil {
+		_, err = io.WriteString(c, requests)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the server neither read on nor hung up")
+	}
+	eventually(t, "the failed reply counted", func() bool { return s.Stats().Unsent == 1 })
+}
+
+func TestMaxConns(t *testing.T) {
+	h := &recorder{}
+	s, addr := started(t, Config{MaxConns: 1}, h)
+	first := dial(t, addr)
+	expectKept(t, first, "/hook")
+
+	second := dial(t, addr)
+	send(t, second, post("/hook", "a=1"))
+	expect(t, second, fullHouse)
+	expectClosed(t, second)
+
+	s.mu.Lock()
+	s.turned += maxTurnedAway
+	s.mu.Unlock()
+	expectClosed(t, dial(t, addr)) // no room even for a reply
+	s.mu.Lock()
+	s.turned -= maxTurnedAway
+	s.mu.Unlock()
+
+	if got := h.taken(); len(got) != 1 {
+		t.Errorf("the Handler got %q", got)
+	}
+	if n := s.Stats().Overloaded; n != 2 {
+		t.Errorf("Overloaded = %d, want 2", n)
+	}
+	_ = first.Close()
+	eventually(t, "the place free again", func() bool { return s.Stats().Open == 0 })
+	expectKept(t, dial(t, addr), "/hook")
+}
+
+// scriptedListener answers Accept from a channel.
+type scriptedListener struct {
+	net.Listener
+	steps chan func() (net.Conn, error)
+}
+
+func (l *scriptedListener) Accept() (net.Conn, error) {
+	if step, more := <-l.steps; more {
+		return step()
+	}
+	return l.Listener.Accept()
+}
+
+func script(t *testing.T, steps ...func() (net.Conn, error)) *scriptedListener {
+	l := &scriptedListener{Listener: listen(t), steps: make(chan func() (net.Conn, error), len(steps))}
+	for _, step := range steps {
+		l.steps <- step
+	}
+	close(l.steps)
+	return l
+}
+
+func TestAcceptErrors(t *testing.T) {
+	failing := func(err error) func() (net.Conn, error) {
+		return func() (net.Conn, error) {
+			return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", err)}
+		}
+	}
+	t.Run("transient", func(t *testing.T) {
+		s := New(Config{}, &recorder{})
+		addr := serveOn(t, s, script(t, failing(syscall.EMFILE), failing(syscall.ECONNABORTED)))
+		expectKept(t, dial(t, addr), "/hook")
+	})
+	t.Run("permanent", func(t *testing.T) {
+		s := New(Config{}, &recorder{})
+		ln := script(t, failing(syscall.EINVAL))
+		err := s.Serve(ln)
+		if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), ln.Addr().String()) {
+			t.Errorf("Serve = %v, want EINVAL and the address", err)
+		}
+		if _, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+			t.Error("the broken listener is still open")
+		}
+	})
+}
+
+// panickyConn stands for a fault in the parser.
+type panickyConn struct{ net.Conn }
+
+func (panickyConn) Read([]byte) (int, error) { panic("parser fault") }
+
+// TestParserPanic shows that a fault in parsing costs one connection.
+func TestParserPanic(t *testing.T) {
+	near, far := net.Pipe()
+	s := New(Config{}, &recorder{})
+	addr := serveOn(t, s, script(t, func() (net.Conn, error) { return panickyConn{far}, nil }))
+	if _, err := near.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection gave %v, want it closed", err)
+	}
+	expectKept(t, dial(t, addr), "/hook")
+	eventually(t, "the panic counted and nothing in flight", func() bool {
+		st := s.Stats()
+		return st.Panics == 1 && st.InFlight == 0
+	})
+}
+
+// TestStats drives each counter a client can reach and compares all of them.
+func TestStats(t *testing.T) {
+	s, addr := started(t, Config{MaxBody: 8}, &recorder{})
+	for _, request := range []string{
+		post("/hook", "1") + post("/hook", "no") + post("/hook", "no"),
+		post("/hook", "bad") + post("/hook", "full") + post("/hook", "panic"),
+		post("/x", ""), "GET /hook HTTP/1.1\r\nHost: h\r\n\r\n",
+		"nonsense\r\n\r\n", headed("Content-Length: 3\r\n", "a"), post("/hook", "far too long"),
+		headed("X: "+strings.Repeat("x", MaxHeader)+"\r\n", ""),
+	} {
+		c := dial(t, addr)
+		send(t, c, request)
+		if err := c.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadAll(c)
+	}
+	want := Stats{
+		Accepted: 1, Refused: 2, Invalid: 1, Full: 1, Panics: 1, NotFound: 1, WrongMethod: 1,
+		Malformed: 1, Truncated: 1, BodyTooLarge: 1, HeaderTooLarge: 1,
+	}
+	eventually(t, "all connections gone", func() bool { return s.Stats().Open == 0 })
+	if got := s.Stats(); got != want {
+		t.Errorf("Stats = %+v\nwant    %+v", got, want)
+	}
+}

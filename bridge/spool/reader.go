@@ -1,0 +1,186 @@
+package spool
+
+import (
+	"fmt"
+	"os"
+)
+
+const readBuffer = 256 << 10
+
+// Reader follows the log and moves its cursor. It belongs to one goroutine, and
+// there is one at a time: wake-up and cursor are the spool's.
+type Reader struct {
+	s   *Spool
+	pos uint64 // the last sequence returned or skipped
+
+	seg  *segment // being read, nil before the first and between two
+	file *os.File
+	off  int64  // of the first byte not yet in buf
+	buf  []byte // bytes read
+	rest []byte // of them, not yet returned
+}
+
+// Reader returns a reader that starts behind the last acked record.
+func (s *Spool) Reader() *Reader {
+	return &Reader{s: s, pos: s.Acked().Seq, buf: make([]byte, 0, readBuffer)}
+}
+
+// Next returns the next record: its sequence, the id of the spool run that
+// appended it and its payload, valid until the following call. The payload is nil when
+// there is no next record yet. A record that does not read back as written is
+// reported, and the reader goes on with the next segment: nothing blocks the
+// queue. An error is a file that cannot be read; Next may be called again.
+func (r *Reader) Next() (seq uint64, spoolID string, payload []byte, err error) {
+	for {
+		if r.seg == nil {
+			if ok, err := r.enter(); !ok || err != nil {
+				return 0, "", nil, err
+			}
+		}
+		seq, payload, err := r.take()
+		switch {
+		case err != nil:
+			r.skip(err)
+		case payload == nil:
+			more, err := r.fill()
+			if err != nil {
+				return 0, "", nil, err
+			}
+			if !more && !r.leave() {
+				return 0, "", nil, nil
+			}
+		case seq > r.pos:
+			r.pos = seq
+			return seq, r.seg.header.id, payload, nil
+		}
+	}
+}
+
+// Rewind makes Next return the first record after sequence after.
+func (r *Reader) Rewind(after uint64) error {
+	r.pos = after
+	return r.Close()
+}
+
+// Acked returns the last acked sequence, Tail the last appended one.
+func (r *Reader) Acked() uint64 { return r.s.Acked().Seq }
+
+// Tail returns the last appended sequence.
+func (r *Reader) Tail() uint64 { return r.s.Tail() }
+
+// Ack moves the cursor: every record up to seq, which has the id spoolID, is in
+// the stream, and seq has the stream's sequence streamSeq (0 when it went elsewhere).
+func (r *Reader) Ack(seq uint64, spoolID string, streamSeq uint64) error {
+	return r.s.ack(Cursor{Seq: seq, SpoolID: spoolID, StreamSeq: streamSeq})
+}
+
+// Ready returns a channel that is signalled once when there is something to
+// read; at once when there already is.
+func (r *Reader) Ready() <-chan struct{} {
+	if r.s.armed.CompareAndSwap(false, true) && r.s.Tail() > r.pos && r.s.armed.CompareAndSwap(true, false) {
+		select {
+		case r.s.wake <- struct{}{}:
+		default:
+		}
+	}
+	return r.s.wake
+}
+
+// Close releases the file being read. The reader may be used again.
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.seg, r.file, r.rest = nil, nil, nil
+	return err
+}
+
+// enter opens the segment that holds the record after pos, if there is one.
+func (r *Reader) enter() (bool, error) {
+	r.s.mu.Lock()
+	var seg *segment
+	for _, candidate := range r.s.segments {
+		if candidate.last.Load() > r.pos {
+			seg = candidate
+			break
+		}
+	}
+	r.s.mu.Unlock()
+	if seg == nil {
+		return false, nil
+	}
+	f, err := os.Open(seg.path)
+	if err != nil {
+		return false, fmt.Errorf("read spool: %w", err)
+	}
+	r.seg, r.file, r.off, r.rest = seg, f, headerSize, nil
+	return true, nil
+}
+
+// take returns the record at the start of rest, or a nil payload when it is not all there.
+func (r *Reader) take() (seq uint64, payload []byte, err error) {
+	if len(r.rest) < frameSize {
+		return 0, nil, nil
+	}
+	need, err := frameNeeds(r.rest)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(r.rest) < need {
+		return 0, nil, nil
+	}
+	frame := r.rest[:need]
+	r.rest = r.rest[need:]
+	return decodeFrame(frame, r.seg.header.salt)
+}
+
+// fill reads on in the segment and reports whether there was anything.
+func (r *Reader) fill() (bool, error) {
+	left := r.seg.size.Load() - r.off
+	if left <= 0 {
+		return false, nil
+	}
+	n := copy(r.buf[:cap(r.buf)], r.rest)
+	if need, err := frameNeeds(r.rest); err == nil && need > cap(r.buf) {
+		r.buf = append(make([]byte, 0, need), r.rest...)
+	}
+	r.buf = r.buf[:min(int64(cap(r.buf)), int64(n)+left)]
+	got, err := r.file.ReadAt(r.buf[n:], r.off)
+	if err != nil && got < len(r.buf)-n {
+		r.rest = r.buf[:n]
+		return false, fmt.Errorf("read spool: %w", err)
+	}
+	r.off += int64(got)
+	r.rest = r.buf
+	return true, nil
+}
+
+// leave closes a segment that is read to its end, when a later one is there to
+// go on with.
+func (r *Reader) leave() bool {
+	r.s.mu.Lock()
+	active := r.s.segments[len(r.s.segments)-1]
+	done := r.seg != active && r.off >= r.seg.size.Load()
+	r.s.mu.Unlock()
+	if !done {
+		return false
+	}
+	if err := r.Close(); err != nil {
+		r.s.opts.Log.Warn("spool: close a segment that was read", "error", err)
+	}
+	return true
+}
+
+// skip gives up the rest of the segment as it is now.
+func (r *Reader) skip(cause error) {
+	r.s.mu.Lock()
+	r.seg.damage = cause
+	last := r.seg.last.Load()
+	r.off, r.rest = r.seg.size.Load(), nil
+	r.s.lost += last - r.pos
+	r.s.mu.Unlock()
+	r.s.opts.Log.Error("spool: records cannot be read back and are skipped; the segment is kept",
+		"segment", r.seg.path, "after", r.pos, "until", last, "error", cause)
+	r.pos = last
+}

@@ -1,0 +1,674 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, o Options) *Spool {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func mustAppend(t testing.TB, s *Spool, payload string) uint64 {
+	t.Helper()
+	seq, err := s.Append([]byte(payload))
+	if err != nil {
+		t.Fatalf("append: %v", err)
+	}
+	return seq
+}
+
+type entry struct {
+	seq     uint64
+	id      string
+	payload string
+}
+
+// drain reads everything there is.
+func drain(t testing.TB, r *Reader) []entry {
+	t.Helper()
+	var all []entry
+	for {
+		seq, id, payload, err := r.Next()
+		if err != nil {
+			t.Fatalf("next: %v", err)
+		}
+		if payload == nil {
+			return all
+		}
+		all = append(all, entry{seq, id, string(payload)})
+	}
+}
+
+// payloads reads everything behind the cursor of the log in dir.
+func payloads(t testing.TB, dir string) []string {
+	t.Helper()
+	s, err := Open(Options{Dir: dir, Sync: SyncOff})
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	r := s.Reader()
+	var texts []string
+	for _, e := range drain(t, r) {
+		texts = append(texts, e.payload)
+	}
+	if err := errors.Join(r.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return texts
+}
+
+func TestRestartGoesOnBehindTheCursor(t *testing.T) {
+	for name, mode := range map[string]SyncMode{"interval": SyncInterval, "always": SyncAlways, "off": SyncOff} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			first := open(t, Options{Dir: dir, Sync: mode})
+			for i := range 10 {
+				mustAppend(t, first, fmt.Sprintf("event %d", i))
+			}
+			r := first.Reader()
+			all := drain(t, r)
+			if len(all) != 10 || all[9].payload != "event 9" || all[9].seq != 10 {
+				t.Fatalf("read %v", all)
+			}
+			if err := r.Ack(4, all[3].id, 77); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(r.Close(), first.Close()); err != nil {
+				t.Fatal(err)
+			}
+
+			second := open(t, Options{Dir: dir, Sync: mode})
+			if got, want := second.Acked(), (Cursor{Seq: 4, StreamSeq: 77, SpoolID: all[3].id}); got != want {
+				t.Errorf("cursor %v, want %v", got, want)
+			}
+			if seq := mustAppend(t, second, "after the restart"); seq != 11 {
+				t.Errorf("sequence after the restart is %d, want 11", seq)
+			}
+			r = second.Reader()
+			defer r.Close()
+			again := drain(t, r)
+			if len(again) != 7 || again[0] != all[4] || again[5] != all[9] {
+				t.Fatalf("after the restart: %v", again)
+			}
+			if last := again[6]; last.payload != "after the restart" || last.id == all[0].id {
+				t.Errorf("the new record is %v; its id has to differ from the earlier run's", last)
+			}
+		})
+	}
+}
+
+// A killed process leaves its files as they are at that moment: nothing is
+// closed, nothing synced.
+func TestNothingAppendedIsLostWithoutClose(t *testing.T) {
+	dir, crashed := t.TempDir(), t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 256})
+	var want []string
+	for i := range 50 {
+		want = append(want, fmt.Sprintf("event %d", i))
+		mustAppend(t, s, want[i])
+	}
+	if err := os.CopyFS(crashed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if got := payloads(t, crashed); strings.Join(got, ",") != strings.Join(want, ",") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func segments(t testing.TB, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// written returns the bytes of a segment with these payloads, and where each record ends.
+func written(t testing.TB, texts ...string) (data []byte, ends []int) {
+	h := header{first: 1, id: "test", created: time.Unix(0, 0)}
+	data = h.encode()
+	for i, text := range texts {
+		data = appendFrame(data, h.salt, uint64(i+1), []byte(text))
+		ends = append(ends, len(data))
+	}
+	return data, ends
+}
+
+func TestTornTail(t *testing.T) {
+	texts := []string{"first", "the second one", "third"}
+	data, ends := written(t, texts...)
+	for cut := range len(data) {
+		dir := t.TempDir()
+		path := segmentPath(dir, 1)
+		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := 0
+		for _, end := range ends {
+			if end <= cut {
+				whole++
+			}
+		}
+		if got := payloads(t, dir); strings.Join(got, ",") != strings.Join(texts[:whole], ",") {
+			t.Fatalf("cut at %d: got %q", cut, got)
+		}
+		if whole > 0 {
+			if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, data[:cut]) {
+				t.Fatalf("cut at %d: the segment was changed: %v", cut, err)
+			}
+		}
+	}
+}
+
+func TestFlippedBits(t *testing.T) {
+	texts := []string{"first", "the second one", "third"}
+	data, ends := written(t, texts...)
+	for at := range data {
+		dir := t.TempDir()
+		bad := bytes.Clone(data)
+		bad[at] ^= 0x40
+		if err := os.WriteFile(segmentPath(dir, 1), bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := payloads(t, dir)
+		whole := 0 // records before the damage
+		if at >= headerSize {
+			for whole < len(ends) && ends[whole] <= at {
+				whole++
+			}
+			start := append([]int{headerSize}, ends...)[whole]
+			if at >= start+frameSize+len(texts[whole]) {
+				whole = len(texts) // padding carries nothing
+			}
+		}
+		if strings.Join(got, ",") != strings.Join(texts[:whole], ",") {
+			t.Errorf("flipped at %d: got %q, want %q", at, got, texts[:whole])
+		}
+	}
+}
+
+func TestDamagedSegmentIsKeptAndTheOthersGoOn(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
+	for i := range 12 {
+		mustAppend(t, s, fmt.Sprintf("event %02d", i))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	paths := segments(t, dir)
+	if len(paths) < 4 {
+		t.Fatalf("want several segments, got %v", paths)
+	}
+	corrupt(t, paths[1], headerSize+frameSize)
+
+	again := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
+	r := again.Reader()
+	got := drain(t, r)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) == 0 || got[0].payload != "event 00" || got[len(got)-1].payload != "event 11" {
+		t.Fatalf("got %v", got)
+	}
+	if len(got) >= 12 {
+		t.Fatal("a damaged record was returned")
+	}
+	kept, err := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("the damaged segment is not kept: %v %v", kept, err)
+	}
+}
+
+func corrupt(t testing.TB, path string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{0xff}, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamageWhileRunningDoesNotBlockTheReader(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
+	for i := range 12 {
+		mustAppend(t, s, fmt.Sprintf("event %02d", i))
+	}
+	corrupt(t, segments(t, dir)[0], headerSize+frameSize)
+	r := s.Reader()
+	defer r.Close()
+	got := drain(t, r)
+	if len(got) == 0 || got[len(got)-1].payload != "event 11" {
+		t.Fatalf("got %v", got)
+	}
+	if st := s.Stats(); st.Lost != uint64(12-len(got)) || st.Damaged != 1 {
+		t.Errorf("%d of 12 read, but the stats say %+v", len(got), st)
+	}
+}
+
+// A publisher can put the bytes of a record into a payload.
+func TestForgedRecordInAPayload(t *testing.T) {
+	forger := header{first: 1, id: "forged", created: time.Unix(0, 0)}
+	forger.encode()
+	forged := appendFrame(nil, forger.salt, 2, []byte("forged"))
+	payload := append(make([]byte, alignment-frameSize%alignment), forged...)
+	data, ends := written(t, "first", string(payload))
+	// The record that holds it is damaged: its length now ends where the forged one begins.
+	data[ends[0]] = byte(len(payload) - len(forged))
+	dir := t.TempDir()
+	if err := os.WriteFile(segmentPath(dir, 1), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := payloads(t, dir); len(got) != 1 || got[0] != "first" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFullAndRoomAgain(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), MaxBytes: 4096, Retain: time.Hour, Sync: SyncOff})
+	payload := strings.Repeat("x", 200)
+	n := 0
+	for {
+		_, err := s.Append([]byte(payload))
+		if errors.Is(err, ErrFull) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if st := s.Stats(); st.Bytes > 4096 || st.Events != uint64(n) || n < 10 {
+		t.Fatalf("after %d events: %+v", n, st)
+	}
+	r := s.Reader()
+	defer r.Close()
+	all := drain(t, r)
+	if err := s.removeAcked(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append([]byte(payload)); !errors.Is(err, ErrFull) {
+		t.Fatalf("room although nothing is acked: %v", err)
+	}
+	if err := r.Ack(all[len(all)-1].seq, all[0].id, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.removeAcked(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, s, payload)
+}
+
+func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 128, Retain: 5 * time.Minute, Sync: SyncOff})
+	for i := range 12 {
+		mustAppend(t, s, fmt.Sprintf("event %02d", i))
+	}
+	before := len(segments(t, dir))
+	r := s.Reader()
+	defer r.Close()
+	all := drain(t, r)
+	if err := r.Ack(all[5].seq, all[5].id, 1); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, step := range []struct {
+		name string
+		at   time.Time
+		gone bool
+	}{
+		{"just acked", now, false},
+		{"a second before", now.Add(5*time.Minute - time.Second), false},
+		{"time is up", now.Add(5 * time.Minute), true},
+	} {
+		if err := s.removeAcked(step.at); err != nil {
+			t.Fatal(err)
+		}
+		if gone := len(segments(t, dir)) < before; gone != step.gone {
+			t.Errorf("%s: removed is %v", step.name, gone)
+		}
+	}
+	if err := r.Rewind(all[5].seq); err != nil {
+		t.Fatal(err)
+	}
+	if again := drain(t, r); len(again) != 6 || again[0] != all[6] {
+		t.Errorf("unacked records after the removal: %v", again)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append([]byte("x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("append after close: %v", err)
+	}
+}
+
+func TestPayloadSize(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), SegmentBytes: 1 << 10, Sync: SyncOff})
+	for _, n := range []int{0, MaxPayload + 1} {
+		if _, err := s.Append(make([]byte, n)); err == nil {
+			t.Errorf("%d bytes were taken", n)
+		}
+	}
+	// One larger than a segment and than the reader's buffer still goes through.
+	want := strings.Repeat("y", readBuffer+10)
+	mustAppend(t, s, "before")
+	mustAppend(t, s, want)
+	mustAppend(t, s, "after")
+	r := s.Reader()
+	defer r.Close()
+	if got := drain(t, r); len(got) != 3 || got[1].payload != want || got[2].payload != "after" {
+		t.Errorf("got %d records", len(got))
+	}
+}
+
+func TestFailedAppendLeavesTheLogAsItWas(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, Sync: SyncOff})
+	mustAppend(t, s, "before")
+	good := s.file
+	broken, err := os.Open(segments(t, dir)[0]) // read-only: every write fails
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.file = broken
+	if _, err := s.Append([]byte("lost")); err == nil {
+		t.Fatal("no error")
+	}
+	s.file = good
+	if err := broken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if seq := mustAppend(t, s, "after"); seq != 2 {
+		t.Errorf("sequence %d, want 2", seq)
+	}
+	r := s.Reader()
+	defer r.Close()
+	if got := drain(t, r); len(got) != 2 || got[1].payload != "after" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCursorSurvivesATornWrite(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, Sync: SyncOff})
+	for i := range 3 {
+		mustAppend(t, s, fmt.Sprint(i))
+	}
+	for seq := range uint64(3) {
+		if err := s.ack(Cursor{Seq: seq + 1, StreamSeq: 10 + seq, SpoolID: s.id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, cursorName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := data[slotSize:] // the third write went to the second slot
+	for at := range slotSize {
+		bad := bytes.Clone(data)
+		bad[slotSize+at] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cf, cur, err := openCursor(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cur.Seq != 2 || cur.StreamSeq != 11 {
+			t.Fatalf("slot %x damaged at %d: cursor %+v, want the one before", newest, at, cur)
+		}
+		if err := cf.f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAckNeverGoesBack(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), Sync: SyncOff})
+	for _, seq := range []uint64{5, 3, 5} {
+		if err := s.ack(Cursor{Seq: seq, StreamSeq: seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Acked().Seq; got != 5 {
+		t.Errorf("acked %d", got)
+	}
+}
+
+func TestAlwaysIsOnDiskBeforeTheAnswer(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), Sync: SyncAlways, SegmentBytes: 4096})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				seq, err := s.Append(make([]byte, 100))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.syncer.mu.Lock()
+				synced := s.syncer.synced
+				s.syncer.mu.Unlock()
+				if synced < seq {
+					t.Errorf("sequence %d was answered, synced is %d", seq, synced)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Many writers, one reader that follows: everything comes once, in the order of
+// the sequences, and each writer's records in its own order.
+func TestReaderFollowsConcurrentWriters(t *testing.T) {
+	const writers, each = 8, 2000
+	s := open(t, Options{Dir: t.TempDir(), SegmentBytes: 64 << 10, Retain: time.Hour})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				if _, err := fmt.Fprintf(appendWriter{s}, "%d %d", w, i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	r := s.Reader()
+	defer r.Close()
+	deadline := time.After(30 * time.Second)
+	var next [writers]int
+	for want := uint64(1); want <= writers*each; {
+		seq, _, payload, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if payload == nil {
+			select {
+			case <-r.Ready():
+				continue
+			case <-deadline:
+				t.Fatalf("stuck before sequence %d of %d, appended are %d", want, writers*each, s.Tail())
+			}
+		}
+		var w, i int
+		if _, err := fmt.Sscanf(string(payload), "%d %d", &w, &i); err != nil {
+			t.Fatal(err)
+		}
+		if seq != want || i != next[w] {
+			t.Fatalf("sequence %d, want %d; writer %d sent %d, want %d", seq, want, w, i, next[w])
+		}
+		next[w]++
+		want++
+	}
+	wg.Wait()
+}
+
+type appendWriter struct{ s *Spool }
+
+func (w appendWriter) Write(p []byte) (int, error) {
+	_, err := w.s.Append(p)
+	return len(p), err
+}
+
+// The state machine: whatever the order of appends, acks, restarts, crashes and
+// full segments, a reader sees exactly what a slice would hold.
+func TestAgainstASlice(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir, err := os.MkdirTemp("", "spool")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		opts := Options{Dir: dir, Sync: SyncOff, SegmentBytes: 512, Retain: time.Hour}
+		var (
+			model []string // payload of sequence i+1
+			acked int
+			s     *Spool
+			r     *Reader
+			pos   int
+		)
+		start := func() {
+			if s, err = Open(opts); err != nil {
+				rt.Fatal(err)
+			}
+			r, pos = s.Reader(), acked
+		}
+		stop := func() {
+			if err := errors.Join(r.Close(), s.Close()); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		start()
+		defer func() { stop() }()
+		rt.Repeat(map[string]func(*rapid.T){
+			"append": func(rt *rapid.T) {
+				payload := rapid.StringN(1, 300, 400).Draw(rt, "payload")
+				seq, err := s.Append([]byte(payload))
+				if err != nil || seq != uint64(len(model)+1) {
+					rt.Fatalf("append: sequence %d, %v", seq, err)
+				}
+				model = append(model, payload)
+			},
+			"read": func(rt *rapid.T) {
+				seq, _, payload, err := r.Next()
+				switch {
+				case err != nil:
+					rt.Fatal(err)
+				case payload == nil && pos < len(model):
+					rt.Fatalf("nothing to read at %d of %d", pos, len(model))
+				case payload == nil:
+				case pos >= len(model) || string(payload) != model[pos] || seq != uint64(pos+1):
+					rt.Fatalf("read %d %q at %d", seq, payload, pos)
+				default:
+					pos++
+				}
+			},
+			"ack": func(rt *rapid.T) {
+				if pos > acked {
+					acked = rapid.IntRange(acked, pos).Draw(rt, "acked")
+					if err := r.Ack(uint64(acked), s.id, uint64(acked)); err != nil {
+						rt.Fatal(err)
+					}
+				}
+			},
+			"rewind": func(rt *rapid.T) {
+				if err := r.Rewind(uint64(acked)); err != nil {
+					rt.Fatal(err)
+				}
+				pos = acked
+			},
+			"trim": func(rt *rapid.T) {
+				if err := s.removeAcked(time.Now().Add(2 * time.Hour)); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"restart": func(*rapid.T) { stop(); start() },
+			"torn write": func(rt *rapid.T) {
+				stop()
+				all := segments(t, dir)
+				f, err := os.OpenFile(all[len(all)-1], os.O_APPEND|os.O_WRONLY, 0)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				_, err = f.Write(rapid.SliceOfN(rapid.Byte(), 1, 40).Draw(rt, "torn"))
+				if err := errors.Join(err, f.Close()); err != nil {
+					rt.Fatal(err)
+				}
+				start()
+			},
+		})
+	})
+}
+
+// FuzzRecovery changes the bytes of a segment: what is read back is always a
+// beginning of what was written, whatever stands in the file.
+func FuzzRecovery(f *testing.F) {
+	f.Add(uint16(70), []byte{1, 2, 3}, uint16(200))
+	f.Add(uint16(0), []byte("bintuspl"), uint16(30))
+	f.Add(uint16(64), make([]byte, 64), uint16(500))
+	texts := make([]string, 8)
+	for i := range texts {
+		texts[i] = strings.Repeat(fmt.Sprint(i), 1+rand.N(60))
+	}
+	data, _ := written(f, texts...)
+	f.Fuzz(func(t *testing.T, at uint16, patch []byte, size uint16) {
+		bad := bytes.Clone(data)
+		if int(at) < len(bad) {
+			copy(bad[at:], patch)
+		}
+		bad = append(bad[:min(int(size), len(bad))], patch...)
+		dir := t.TempDir()
+		if err := os.WriteFile(segmentPath(dir, 1), bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := payloads(t, dir)
+		if len(got) > len(texts) {
+			t.Fatalf("%d records from %d", len(got), len(texts))
+		}
+		for i := range got {
+			if got[i] != texts[i] {
+				t.Fatalf("record %d is %q, want %q", i, got[i], texts[i])
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bintubridge/bridge/admin"
+	"bintubridge/bridge/forward"
+	"bintubridge/bridge/receive"
+	"bintubridge/bridge/rulestore"
+	"bintubridge/bridge/spool"
+)
+
+// status is what /status shows.
+type status struct {
+	Bridge    string           `json:"bridge"`
+	Version   string           `json:"version"`
+	Ready     bool             `json:"ready"`
+	Checks    []admin.Check    `json:"checks"`
+	Lost      uint64           `json:"lost_events"` // answered, and not spooled
+	Receive   receive.Stats    `json:"receive"`
+	Rules     rulestore.Status `json:"rules"`
+	Spool     spool.Stats      `json:"spool"`
+	Forward   forward.Stats    `json:"forward"`
+	Provision provisionStatus  `json:"provision"`
+	NATS      natsStatus       `json:"nats"`
+}
+
+// natsStatus shows the server without credentials.
+type natsStatus struct {
+	Embedded   bool   `json:"embedded"`
+	Server     string `json:"server,omitempty"`
+	Publishing string `json:"publishing"` // the connection's state
+	Watching   string `json:"watching"`
+}
+
+func (b *Bridge) status() any {
+	checks := b.ready()
+	s := status{
+		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
+		Lost:    b.answers.counts.unspooled.Load(),
+		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
+		Provision: *b.provision.status.Load(),
+		NATS: natsStatus{
+			Embedded: b.embedded != nil, Server: b.publishing.ConnectedUrlRedacted(),
+			Publishing: b.publishing.Status().String(), Watching: b.watching.Status().String(),
+		},
+	}
+	for _, c := range checks {
+		s.Ready = s.Ready && c.OK
+	}
+	return s
+}
+
+// ready says what /readyz looks at. NATS and everything behind it are degraded,
+// never failed: the bridge decides and spools without them.
+func (b *Bridge) ready() []admin.Check {
+	return []admin.Check{b.rulesReady(), b.spoolReady(), b.natsReady(), b.provisionReady()}
+}
+
+func (b *Bridge) rulesReady() admin.Check {
+	s := b.rules.Status()
+	c := admin.Check{Name: "rules", OK: s.Loaded}
+	c.Degraded = c.OK && (s.Stale || s.Trouble != "" || s.InvalidCount > 0)
+	c.Detail = fmt.Sprintf("from %s, revision %d, %d documents, %d invalid, confirmed %s ago",
+		s.Source, s.Revision, s.Documents, s.InvalidCount, s.Age.Round(time.Millisecond))
+	if !s.Loaded {
+		c.Detail = "none seen yet, the defaults decide"
+	}
+	if s.Trouble != "" && b.watching.IsConnected() { // else the nats check tells
+		c.Detail += ": " + s.Trouble
+	}
+	return c
+}
+
+func (b *Bridge) spoolReady() admin.Check {
+	s := b.spool.Stats()
+	c := admin.Check{Name: "spool", OK: !b.answers.failing.Load()}
+	c.Degraded = c.OK && (s.SyncError != "" || s.Damaged > 0)
+	c.Detail = fmt.Sprintf("%d events wait, %d bytes on disk", s.Events, s.Bytes)
+	if !c.OK {
+		c.Detail = "takes no events; " + c.Detail
+	}
+	if s.SyncError != "" {
+		c.Detail += ": " + s.SyncError
+	}
+	return c
+}
+
+func (b *Bridge) natsReady() admin.Check {
+	publishing, watching := b.publishing.Status(), b.watching.Status()
+	return admin.Check{
+		Name: "nats", OK: true, Degraded: publishing != nats.CONNECTED || watching != nats.CONNECTED,
+		Detail: fmt.Sprintf("publishing %s, watching %s", publishing, watching),
+	}
+}
+
+func (b *Bridge) provisionReady() admin.Check {
+	s := b.provision.status.Load().String()
+	return admin.Check{Name: "streams", OK: true, Degraded: s != "", Detail: s}
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "devel"
+}
+
+func (b *Bridge) adminConfig() admin.Config {
+	return admin.Config{
+		Loopback:   isLoopback(b.cfg.AdminListen),
+		Token:      b.cfg.AdminToken,
+		Ready:      b.ready,
+		Status:     b.status,
+		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency},
+		Log:        b.log,
+	}
+}

@@ -1,0 +1,151 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	minBody          = 1 << 10
+	maxBody          = 512 << 10 // its event must fit into NATS' 1 MiB
+	minSpoolBytes    = 1 << 20
+	minSyncInterval  = time.Millisecond
+	maxNameLen       = 128
+	secretCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
+)
+
+// validate returns what each value alone, or two together, get wrong.
+func (c *Config) validate() []error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if err := checkURLs(c.NATSURL); err != nil {
+		add("NATS_URL: %w", err)
+	}
+	pair := func(a, aValue, b, bValue string) {
+		if (aValue == "") != (bValue == "") {
+			add("%s and %s belong together: set both or none", a, b)
+		}
+	}
+	pair("NATS_USER", c.NATSUser, "NATS_PASSWORD", c.NATSPassword)
+	pair("NATS_CERT", c.NATSCert, "NATS_KEY", c.NATSKey)
+	pair("BRIDGE_TLS_CERT", c.TLSCert, "BRIDGE_TLS_KEY", c.TLSKey)
+
+	for _, listener := range c.listeners() {
+		if err := checkListen(listener.addr); err != nil {
+			add("%s=%q: %w", listener.name, listener.addr, err)
+		} else if listener.unguarded != "" && !isLoopback(listener.addr) && !c.Open {
+			add("%s=%q can be reached from the network: %s, or BRIDGE_OPEN=true if that is wanted",
+				listener.name, listener.addr, listener.unguarded)
+		}
+	}
+	if len(c.Name) > maxNameLen || strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		add("BRIDGE_NAME=%q: want at most %d bytes without control characters", c.Name, maxNameLen)
+	}
+	if !strings.HasPrefix(c.HookPath, "/") || c.HookPath == "/" || path.Clean(c.HookPath) != c.HookPath ||
+		strings.Trim(c.HookPath, secretCharacters+"/") != "" {
+		add("BRIDGE_HOOK_PATH=%q: want a path such as /hook, of letters, digits and ._~-", c.HookPath)
+	}
+	for i, secret := range c.HookSecrets {
+		if secret == "" || strings.Trim(secret, secretCharacters) != "" {
+			add("BRIDGE_HOOK_SECRETS: secret %d is empty or has other characters than letters, digits and ._~-", i+1)
+		}
+	}
+	if c.RulesBucket == "" || strings.Trim(c.RulesBucket, secretCharacters) != "" || strings.ContainsAny(c.RulesBucket, ".~") {
+		add("BRIDGE_RULES_BUCKET=%q: want letters, digits, _ and -", c.RulesBucket)
+	}
+	if c.MaxBody < minBody || c.MaxBody > maxBody {
+		add("BRIDGE_MAX_BODY: want 1KiB to 512KiB, an event has to fit into a NATS message")
+	}
+	if c.SpoolMaxBytes < minSpoolBytes {
+		add("BRIDGE_SPOOL_MAX_BYTES: want at least 1MiB")
+	}
+	if c.SpoolSyncInterval < minSyncInterval {
+		add("BRIDGE_SPOOL_SYNC_INTERVAL=%s: want at least %s", c.SpoolSyncInterval, minSyncInterval)
+	}
+	if c.StaleAfter < 0 {
+		add("BRIDGE_RULES_STALE_AFTER=%s: want 0 (never) or more", c.StaleAfter)
+	}
+	return problems
+}
+
+type listener struct {
+	name, addr string
+	unguarded  string // what to do about it, empty when callers are checked
+}
+
+func (c *Config) listeners() []listener {
+	hook := listener{name: "BRIDGE_LISTEN", addr: c.Listen}
+	if len(c.HookSecrets) == 0 && len(c.AllowFrom) == 0 {
+		hook.unguarded = "set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM"
+	}
+	all := []listener{hook, {name: "BRIDGE_ADMIN_LISTEN", addr: c.AdminListen}}
+	if c.NATSURL == "" {
+		nats := listener{name: "BRIDGE_EMBEDDED_LISTEN", addr: c.EmbeddedListen}
+		if c.NATSToken == "" && c.NATSUser == "" {
+			nats.unguarded = "set NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
+		}
+		all = append(all, nats)
+	}
+	return all
+}
+
+// checkURLs looks at a comma-separated list of NATS servers. Its errors do not
+// show the text, which may hold a password.
+func checkURLs(list string) error {
+	if list == "" {
+		return nil
+	}
+	for i, text := range strings.Split(list, ",") {
+		text = strings.TrimSpace(text)
+		if !strings.Contains(text, "://") {
+			text = "nats://" + text
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Hostname() == "" {
+			return fmt.Errorf("server %d is no URL: want nats://host:4222, several separated by commas", i+1)
+		}
+		switch u.Scheme {
+		case "nats", "tls", "ws", "wss":
+		default:
+			return fmt.Errorf("server %d has the scheme %q: want nats, tls, ws or wss", i+1, u.Scheme)
+		}
+		if port := u.Port(); port != "" {
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+				return fmt.Errorf("server %d has the port %q: want 1 to 65535", i+1, port)
+			}
+		}
+	}
+	return nil
+}
+
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("want host:port, such as 127.0.0.1:8080 or :8080")
+	}
+	return nil
+}
+
+// isLoopback reports whether only this machine can reach addr.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

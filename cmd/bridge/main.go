@@ -1,0 +1,65 @@
+// Command bridge is the server: it takes its configuration from the environment
+// and runs until SIGTERM or SIGINT. A second signal ends it at once.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"bintubridge/bridge"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	health := flag.Bool("health", false, "ask the bridge that runs with this environment whether it is ready, and exit 0 or 1")
+	flag.Usage = usage
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return fail(fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flag.Arg(0)))
+	}
+	cfg, err := bridge.Load(os.Environ())
+	if err != nil {
+		return fail(fmt.Errorf("the configuration has mistakes (bridge -h explains every variable)\n%w", err))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from the first signal on, the next one kills
+
+	if *health {
+		err = bridge.Health(ctx, cfg)
+	} else {
+		err = serve(ctx, cfg)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+func serve(ctx context.Context, cfg bridge.Config) error {
+	log := bridge.NewLog(cfg, os.Stderr)
+	for _, name := range bridge.Unknown(os.Environ()) {
+		log.Warn("this variable means nothing to this version of the bridge, see bridge -h", "variable", name)
+	}
+	b, err := bridge.Open(cfg, log)
+	if err != nil {
+		return err
+	}
+	return b.Run(ctx)
+}
+
+func fail(err error) int {
+	fmt.Fprintln(os.Stderr, "bridge:", err)
+	return 1
+}
+
+func usage() {
+	fmt.Print("usage: bridge [-health]\n\nThe bridge answers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n", bridge.Usage())
+}

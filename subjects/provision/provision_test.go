@@ -1,0 +1,295 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startServer runs a nats-server with JetStream, changed by the given options.
+func startServer(t *testing.T, change ...func(*server.Options)) *server.Server {
+	t.Helper()
+	opts := &server.Options{
+		Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true,
+		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 64 << 30, JetStreamMaxMemory: 64 << 20,
+	}
+	for _, c := range change {
+		c(opts)
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return srv
+}
+
+func connect(t *testing.T, srv *server.Server, opts ...nats.Option) jetstream.JetStream {
+	t.Helper()
+	// Permission errors are looked up by Ensure; nobody has to print them.
+	opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	closed := make(chan struct{})
+	nc, err := nats.Connect(srv.ClientURL(), append(opts, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		nc.Close()
+		<-closed
+	})
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+var allObjects = []string{
+	"stream EVENTS", "stream SESSIONS", "stream DEAD", "KV bucket rules", "KV bucket live", "KV bucket bridges",
+}
+
+func ensure(t *testing.T, js jetstream.JetStream, opts provision.Options) provision.Report {
+	t.Helper()
+	report, err := provision.Ensure(t.Context(), js, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func wantReport(t *testing.T, got, want provision.Report) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("report is %+v, want %+v", got, want)
+	}
+}
+
+// configs are the definitions of all streams as the server has them.
+func configs(t *testing.T, js jetstream.JetStream) map[string]jetstream.StreamConfig {
+	t.Helper()
+	all := map[string]jetstream.StreamConfig{}
+	list := js.ListStreams(t.Context())
+	for info := range list.Info() {
+		all[info.Config.Name] = info.Config
+	}
+	if err := list.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestEnsureCreatesOnce(t *testing.T) {
+	js := connect(t, startServer(t))
+	auto := provision.Options{Mode: provision.Auto}
+	wantReport(t, ensure(t, js, provision.Options{}), provision.Report{Missing: allObjects})
+	wantReport(t, ensure(t, js, auto), provision.Report{Created: allObjects})
+	before := configs(t, js)
+	wantReport(t, ensure(t, js, auto), provision.Report{})
+	wantReport(t, ensure(t, js, provision.Options{Mode: provision.Check}), provision.Report{})
+	if after := configs(t, js); !reflect.DeepEqual(before, after) {
+		t.Errorf("a second run changed\n%+v to\n%+v", before, after)
+	}
+}
+
+// The settings an operator and the other parts rely on, spelled out again.
+func TestDefinitions(t *testing.T) {
+	js := connect(t, startServer(t))
+	ensure(t, js, provision.Options{Mode: provision.Auto})
+	const day = 24 * time.Hour
+	type setting struct {
+		subject              string
+		discard              jetstream.DiscardPolicy
+		maxAge               time.Duration
+		maxBytes, perSubject int64
+		duplicates, marker   time.Duration
+		batch, rollup, ttl   bool
+	}
+	want := map[string]setting{
+		"EVENTS":     {"stream.>", jetstream.DiscardNew, 7 * day, 10 << 30, -1, 10 * time.Minute, 0, true, false, false},
+		"SESSIONS":   {"session.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"DEAD":       {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"KV_rules":   {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_live":    {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_bridges": {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},
+	}
+	got := configs(t, js)
+	if len(got) != len(want) {
+		t.Errorf("%d streams, want %d", len(got), len(want))
+	}
+	for name, w := range want {
+		c := got[name]
+		g := setting{strings.Join(c.Subjects, " "), c.Discard, c.MaxAge, c.MaxBytes, c.MaxMsgsPerSubject,
+			c.Duplicates, c.SubjectDeleteMarkerTTL, c.AllowBatchPublish, c.AllowRollup, c.AllowMsgTTL}
+		if g != w {
+			t.Errorf("%s is %+v, want %+v", name, g, w)
+		}
+		if c.Storage != jetstream.FileStorage || c.Retention != jetstream.LimitsPolicy || !c.AllowDirect ||
+			c.PersistMode != jetstream.DefaultPersistMode || c.Replicas != 1 {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+// A bucket is what nats.go would have made of the same wishes.
+func TestBucketsAreThoseOfTheClient(t *testing.T) {
+	for _, b := range []jetstream.KeyValueConfig{
+		{Bucket: "rules", History: 8, LimitMarkerTTL: time.Hour, MaxBytes: provision.RulesBytes},
+		{Bucket: "live", History: 1, LimitMarkerTTL: time.Hour, MaxBytes: provision.LiveBytes},
+		{Bucket: "bridges", History: 1, LimitMarkerTTL: time.Hour, MaxBytes: provision.BridgesBytes, TTL: 30 * time.Second},
+	} {
+		t.Run(b.Bucket, func(t *testing.T) {
+			ours := connect(t, startServer(t))
+			ensure(t, ours, provision.Options{Mode: provision.Auto})
+			theirs := connect(t, startServer(t))
+			if _, err := theirs.CreateKeyValue(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			got, want := configs(t, ours)["KV_"+b.Bucket], configs(t, theirs)["KV_"+b.Bucket]
+			got.Description = "" // the one difference meant
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// While a bucket keeps history, the server raises a shorter TTL of a key to the
+// markers'. MarkerTTL documents it; this test notices when it is no longer so.
+func TestServerRaisesShortTTLs(t *testing.T) {
+	js := connect(t, startServer(t))
+	ensure(t, js, provision.Options{Mode: provision.Auto})
+	for bucket, want := range map[string]string{
+		subjects.BucketRules: fmt.Sprint(provision.MarkerTTL.Seconds()),
+		subjects.BucketLive:  "1m0s", // as the client wrote it
+	} {
+		kv, err := js.KeyValue(t.Context(), bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Create(t.Context(), "k", nil, jetstream.KeyTTL(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := js.Stream(t.Context(), "KV_"+bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := s.GetLastMsgForSubject(t.Context(), "$KV."+bucket+".k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := msg.Header.Get(jetstream.MsgTTLHeader); got != want {
+			t.Errorf("bucket %s: a TTL of one minute is kept as %q, want %q", bucket, got, want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	js := connect(t, startServer(t))
+	opts := provision.Options{
+		Mode: provision.Auto, RulesBucket: "acme_rules", EventsBytes: 1 << 20, SessionsBytes: 2 << 20,
+		DeadBytes: 3 << 20, RulesBytes: 4 << 20, LiveBytes: 5 << 20, BridgesBytes: 6 << 20,
+	}
+	report := ensure(t, js, opts)
+	if !slices.Contains(report.Created, "KV bucket acme_rules") {
+		t.Errorf("created are %v", report.Created)
+	}
+	all := configs(t, js)
+	for name, mib := range map[string]int64{
+		"EVENTS": 1, "SESSIONS": 2, "DEAD": 3, "KV_acme_rules": 4, "KV_live": 5, "KV_bridges": 6,
+	} {
+		if all[name].MaxBytes != mib<<20 {
+			t.Errorf("%s has %d bytes, want %d MiB", name, all[name].MaxBytes, mib)
+		}
+	}
+	if got := opts.Storage(); got != 21<<20 {
+		t.Errorf("Storage is %d, want 21 MiB", got)
+	}
+	if got := (provision.Options{}).Storage(); got != provision.DefaultStorage {
+		t.Errorf("Storage of the defaults is %d, want %d", got, int64(provision.DefaultStorage))
+	}
+}
+
+func TestRulesBucketNames(t *testing.T) {
+	for _, name := range []string{"live", "bridges", "a.b", "a b", "*", "a/b"} {
+		// The name is refused before anything is asked, so no server is needed.
+		_, err := provision.Ensure(t.Context(), nil, provision.Options{RulesBucket: name})
+		if !errors.Is(err, provision.ErrBucket) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
+			t.Errorf("%q: error is %v", name, err)
+		}
+	}
+}
+
+func TestOffAsksNothing(t *testing.T) {
+	report, err := provision.Ensure(t.Context(), nil, provision.Options{Mode: provision.Off})
+	if err != nil || !reflect.DeepEqual(report, provision.Report{}) {
+		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
+func TestModes(t *testing.T) {
+	for text, want := range map[string]provision.Mode{"auto": provision.Auto, "check": provision.Check, "off": provision.Off} {
+		if got, err := provision.ParseMode(text); err != nil || got != want || got.String() != text {
+			t.Errorf("%q reads as %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "Auto", "on", "auto "} {
+		if got, err := provision.ParseMode(text); err == nil || got != provision.Check || !strings.Contains(err.Error(), "auto, check and off") {
+			t.Errorf("%q reads as %v, %v", text, got, err)
+		}
+	}
+	var zero provision.Mode
+	if zero == provision.Auto {
+		t.Error("a mode nobody set creates streams")
+	}
+}
+
+// racingJetStream says once that a stream is missing, as if another bridge
+// created it between the look and the create.
+type racingJetStream struct {
+	jetstream.JetStream
+	asked map[string]bool
+}
+
+func (r *racingJetStream) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if !r.asked[name] {
+		r.asked[name] = true
+		return nil, jetstream.ErrStreamNotFound
+	}
+	return r.JetStream.Stream(ctx, name)
+}
+
+func TestAnotherBridgeIsFaster(t *testing.T) {
+	js := connect(t, startServer(t))
+	ensure(t, js, provision.Options{Mode: provision.Auto, EventsBytes: 1 << 20})
+	before := configs(t, js)
+	racing := &racingJetStream{JetStream: js, asked: map[string]bool{}}
+	report := ensure(t, racing, provision.Options{Mode: provision.Auto})
+	// EVENTS differs from ours and is left alone; the others are equal, which
+	// the server takes for created.
+	wantReport(t, report, provision.Report{Created: allObjects[1:]})
+	if after := configs(t, js); !reflect.DeepEqual(before, after) {
+		t.Errorf("the slower bridge changed\n%+v to\n%+v", before, after)
+	}
+}
