@@ -67,6 +67,7 @@ const maxAbout = 8 << 10
 // exchange is the memory of one request, used again by later ones.
 type exchange struct {
 	req      webhook.Request
+	input    decide.Input
 	event    subjects.Event
 	decision subjects.Decision
 	envelope forward.Envelope
@@ -111,10 +112,10 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 	if !x.req.Call.Asks() {
 		return subjects.Happened, receive.Accept
 	}
-	in := decide.Input{
+	x.input = decide.Input{
 		Call: x.req.Call, Name: x.req.Name, App: x.req.App, Addr: x.req.Addr, Custom: &x.req.Custom,
 	}
-	d, revision, ageMS := a.rules.Decide(&in, now)
+	d, revision, ageMS := a.rules.Decide(&x.input, now)
 	x.decision = subjects.Decision{
 		Effect: d.Effect.String(), Rule: d.Rule, Reason: d.Reason, Revision: revision, RulesAgeMS: ageMS,
 	}

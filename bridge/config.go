@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"bintubridge/bridge/decide"
@@ -34,8 +33,8 @@ type Config struct {
 	Listen         string          `env:"BRIDGE_LISTEN" envDefault:"127.0.0.1:8080" doc:"where bintu's webhooks come in"`
 	HookPath       string          `env:"BRIDGE_HOOK_PATH" envDefault:"/hook" doc:"path of the webhook; with secrets it is <path>/<secret>"`
 	HookSecrets    []string        `env:"BRIDGE_HOOK_SECRETS" secret:"true" doc:"valid secrets, comma-separated so that one can be rotated; letters, digits and .~_-"`
-	AllowFrom      []netip.Prefix  `env:"BRIDGE_ALLOW_FROM" doc:"addresses and CIDRs that may call; empty allows all"`
-	TrustedProxies []netip.Prefix  `env:"BRIDGE_TRUSTED_PROXIES" doc:"addresses and CIDRs of proxies whose X-Forwarded-For counts"`
+	AllowFrom      Networks        `env:"BRIDGE_ALLOW_FROM" doc:"addresses and CIDRs that may call; empty allows all"`
+	TrustedProxies Networks        `env:"BRIDGE_TRUSTED_PROXIES" doc:"addresses and CIDRs of proxies whose X-Forwarded-For counts"`
 	Open           bool            `env:"BRIDGE_OPEN" envDefault:"false" doc:"true lets listeners beyond loopback start without secret, allow list or credentials"`
 	TLSCert        string          `env:"BRIDGE_TLS_CERT" doc:"certificate file for BRIDGE_LISTEN, with BRIDGE_TLS_KEY; reloaded on change"`
 	TLSKey         string          `env:"BRIDGE_TLS_KEY" doc:"key file for BRIDGE_TLS_CERT"`

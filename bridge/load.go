@@ -3,8 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -22,26 +20,16 @@ import (
 // parsers read the values of types that are not the configuration's own.
 func parsers() map[reflect.Type]env.ParserFunc {
 	return map[reflect.Type]env.ParserFunc{
-		reflect.TypeFor[netip.Prefix]():      parser(parsePrefix),
 		reflect.TypeFor[decide.Effect]():     parser(decide.ParseEffect),
 		reflect.TypeFor[webhook.Dialect]():   parser(webhook.ParseDialect),
 		reflect.TypeFor[spool.SyncMode]():    parser(spool.ParseSyncMode),
 		reflect.TypeFor[subjects.Template](): parser(subjects.ParseTemplate),
 		reflect.TypeFor[provision.Mode]():    parser(provision.ParseMode),
-		reflect.TypeFor[slog.Level]():        parser(parseLevel),
 	}
 }
 
 func parser[T any](parse func(string) (T, error)) env.ParserFunc {
 	return func(text string) (any, error) { return parse(text) }
-}
-
-func parseLevel(text string) (slog.Level, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(text)); err != nil {
-		return 0, errors.New("want debug, info, warn or error")
-	}
-	return level, nil
 }
 
 // Load reads the configuration from environ, entries NAME=value as os.Environ
@@ -76,8 +64,9 @@ type variable struct {
 func (v variable) fileName() string { return v.name + "_FILE" }
 
 func variables() []variable {
-	var vars []variable
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
+	vars := make([]variable, 0, len(fields))
+	for _, f := range fields {
 		vars = append(vars, variable{
 			field: f.Name, name: f.Tag.Get("env"), fallback: f.Tag.Get("envDefault"),
 			doc: f.Tag.Get("doc"), secret: f.Tag.Get("secret") != "",

@@ -86,9 +86,25 @@ func choose[T ~uint8](v *T, text []byte, names ...string) error {
 	return fmt.Errorf("want %s", strings.Join(names, " or "))
 }
 
+// Networks is a list of addresses and CIDRs, comma-separated.
+type Networks []netip.Prefix
+
+// UnmarshalText reads the list; one that is wrong fails it.
+func (n *Networks) UnmarshalText(text []byte) error {
+	var list Networks
+	for _, entry := range strings.Split(string(text), ",") {
+		p, err := parsePrefix(strings.TrimSpace(entry))
+		if err != nil {
+			return err
+		}
+		list = append(list, p)
+	}
+	*n = list
+	return nil
+}
+
 // parsePrefix reads a CIDR or a single address. IPv4 written as IPv6 is IPv4.
 func parsePrefix(text string) (netip.Prefix, error) {
-	text = strings.TrimSpace(text)
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil

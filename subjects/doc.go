@@ -9,10 +9,11 @@
 //
 //	stream.publish          a publish that was allowed
 //	stream.play             a play that was allowed
-//	stream.update_publish   a running stream or play that may go on; also
-//	stream.update_play        stream.connect
-//	stream.publish_done     what the media server told: also play_done, done,
-//	stream.play_done          disconnect and record_done
+//	stream.update_publish   a running stream that may go on
+//	stream.update_play      a running play that may go on
+//	stream.connect          a connection that was allowed
+//	stream.<told>           what the media server told: publish_done, play_done,
+//	                        done, disconnect or record_done
 //	stream.denied.<call>    an attempt that was refused
 //	stream.unknown.<call>   a call this version has no name for; it was answered 200
 //	stream.invalid.request  a request without a readable call; raw has its body

@@ -70,6 +70,7 @@ func FuzzGlob(f *testing.F) {
 	f.Add("cam-*", "cam-1")
 	f.Add("*a*b*", "xxaxxbxx")
 	f.Add("ab*ba", "aba")
+	f.Add("*a*a*", "bab")
 	f.Add("**", "")
 	f.Add("\xff*", "\xff\x00")
 	f.Fuzz(func(t *testing.T, pattern, name string) {

@@ -57,6 +57,9 @@ func TestSnapshotDamage(t *testing.T) {
 	if _, err := decodeSnapshot(append(bytes.Clone(whole), 0)); !errors.Is(err, errCorrupt) {
 		t.Errorf("a byte too many: %v", err)
 	}
+	if _, err := decodeSnapshot(resum(append(bytes.Clone(whole), 0))); !errors.Is(err, errCorrupt) {
+		t.Errorf("a byte too many, with the right sum: %v", err)
+	}
 	future := bytes.Clone(whole)
 	binary.LittleEndian.PutUint32(future[8:], snapshotVersion+1)
 	if _, err := decodeSnapshot(future); !errors.Is(err, errFormat) {
@@ -78,6 +81,7 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	whole := sampleSnapshot().encode()
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
+	f.Add(append(bytes.Clone(whole), 0))
 	f.Add((&snapshot{}).encode())
 	huge := bytes.Clone(whole)
 	binary.LittleEndian.PutUint32(huge[40:], 1<<31)
@@ -318,6 +322,25 @@ func TestSnapshotWriteFails(t *testing.T) {
 	}
 	f.put("acme", allow("cam3"))
 	eventually(t, "no failure", func() bool { return f.store.Status().SnapshotErr == "" })
+}
+
+// What was offered just before Close is written, wherever the saver stands.
+func TestSaverCloseWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.snapshot")
+	for revision := range uint64(50) {
+		s := startSaver(path, time.Hour, slog.New(slog.DiscardHandler))
+		s.offer(&snapshot{revision: revision})
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if snap, err := decodeSnapshot(data); err != nil || snap.revision != revision {
+			t.Fatalf("got %+v, %v, want revision %d", snap, err, revision)
+		}
+	}
 }
 
 // Of what is offered while the saver pauses only the newest is written, and

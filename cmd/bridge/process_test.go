@@ -203,6 +203,9 @@ func (p *process) send(raw []byte) int {
 	if err != nil {
 		p.t.Fatalf("the connection is not closed behind the answer: %v", err)
 	}
+	if err := resp.Body.Close(); err != nil {
+		p.t.Fatal(err)
+	}
 	if len(body) > 0 || resp.ContentLength != 0 || resp.Header.Get("Location") != "" {
 		p.t.Errorf("the answer has a body %q or a Location: %v", body, resp.Header)
 	}

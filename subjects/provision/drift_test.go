@@ -82,14 +82,9 @@ func TestDriftIsReportedAndLeft(t *testing.T) {
 			[]provision.Drift{{bridges, "max_age", "never", "30s"}}},
 		{"bridges with another TTL", bucketLike("bridges", 1, func(c *config) { c.MaxAge = time.Minute }), nil},
 	}
-	js := connect(t, startServer(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for name := range configs(t, js) { // of the test before
-				if err := js.DeleteStream(t.Context(), name); err != nil {
-					t.Fatal(err)
-				}
-			}
+			js := connect(t, startServer(t))
 			if _, err := js.CreateStream(t.Context(), tt.config); err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,119 @@
+package bridgetest_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.uber.org/goleak"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/subjects"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Many callers at once while rules are pushed and NATS restarts: every event
+// whose answer came is in the stream once, in order for each caller.
+func TestBridgeUnderChange(t *testing.T) {
+	const callers, each = 8, 200
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server, "BRIDGE_DEFAULT_PLAY=allow")
+	kv, err := server.JetStream().KeyValue(t.Context(), subjects.BucketRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for i := range each {
+				if code := b.Post(fmt.Sprintf("caller=%d&i=%d&call=play&name=x&addr=192.0.2.1&app=live", caller, i)); code != http.StatusOK {
+					t.Errorf("status %d", code)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("doc.%d", i), `{"rules":[{"id":"r","effect":"deny","name":["other"]}]}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Stop()
+	server.Start()
+	wg.Wait()
+
+	bridgetest.Eventually(t, "the spool is empty", func() bool {
+		_, text := b.Admin("/metrics")
+		return strings.Contains(text, "\nbridge_spool_events 0\n")
+	})
+	var next [callers]int
+	for _, msg := range server.Messages(subjects.StreamEvents, callers*each) {
+		caller, i := callerOf(t, msg)
+		if i != next[caller] {
+			t.Fatalf("caller %d: event %d, want %d", caller, i, next[caller])
+		}
+		next[caller]++
+	}
+}
+
+func callerOf(t *testing.T, msg jetstream.Msg) (caller, i int) {
+	t.Helper()
+	event, err := subjects.DecodeEvent(msg.Data())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := event.Custom.Get("caller")
+	n, _ := event.Custom.Get("i")
+	if _, err := fmt.Sscanf(c+" "+n, "%d %d", &caller, &i); err != nil {
+		t.Fatalf("%v: %s", err, msg.Data())
+	}
+	return caller, i
+}
+
+// The metrics keep Prometheus' conventions, and no text of a sender's gets into one.
+func TestMetrics(t *testing.T) {
+	b := bridgetest.StartBridge(t, bridgetest.StartNATS(t))
+	const secretive = "hostile_name"
+	b.Post("call=publish&name=" + secretive + "&app=" + secretive)
+	b.Post("call=" + secretive)
+	b.Post(secretive)
+	_, text := b.Admin("/metrics")
+	if strings.Contains(text, secretive) {
+		t.Error("a sender's text is in the metrics")
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "bridge_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+	for _, want := range []string{
+		`bridge_requests_total{call="publish",outcome="denied"} 1`,
+		`bridge_requests_total{call="unknown",outcome="unknown"} 1`,
+		`bridge_requests_total{call="unknown",outcome="invalid"} 1`,
+		"bridge_answer_duration_seconds_count 3",
+		`bridge_nats_connected{connection="publish"} 1`,
+		"bridge_events_lost_total 0",
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	b := bridgetest.StartBridge(t, bridgetest.StartNATS(t))
+	code, text := b.Admin("/status")
+	for _, want := range []string{`"bridge": "test"`, `"ready": true`, `"publishing": "CONNECTED"`, `"revision": 0`, `"lost_events": 0`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/status (%d) lacks %s:\n%s", code, want, text)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package rulestore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// fakeServer answers a check with a stream info or an error.
+type fakeServer struct {
+	jetstream.JetStream
+	info jetstream.StreamInfo
+	err  error
+}
+
+func (s *fakeServer) Stream(context.Context, string) (jetstream.Stream, error) {
+	return fakeStream{info: &s.info}, s.err
+}
+
+type fakeStream struct {
+	jetstream.Stream
+	info *jetstream.StreamInfo
+}
+
+func (s fakeStream) CachedInfo() *jetstream.StreamInfo { return s.info }
+
+func TestCheck(t *testing.T) {
+	created := time.Unix(1_800_000_000, 0)
+	none := errors.New("no error")
+	tests := []struct {
+		name    string
+		change  func(s *fakeServer)
+		times   int   // checks in a row; 0: one
+		want    error // of the last check
+		contact bool  // the rules count as current
+		trouble string
+	}{
+		{"as known", func(*fakeServer) {}, 3, none, true, ""},
+		{"created again, and longer than before", func(s *fakeServer) {
+			s.info.Created, s.info.State.LastSeq = created.Add(1), 99
+		}, 1, errReload, false, ""},
+		{"created again, and equal else", func(s *fakeServer) { s.info.Created = created.Add(1) }, 1, errReload, false, ""},
+		{"its tail is lost", func(s *fakeServer) { s.info.State.LastSeq = 6 }, 1, errReload, false, ""},
+		{"a message is on its way", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 1, none, false, ""},
+		{"the message never comes", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 2, errReload, false, ""},
+		{"a key went", func(s *fakeServer) { s.info.State.NumSubjects = 1 }, 1, errVanished, false, ""},
+		{"a key that was never seen", func(s *fakeServer) { s.info.State.NumSubjects = 3 }, 1, errVanished, false, ""},
+		{"the bucket is gone", func(s *fakeServer) { s.err = jetstream.ErrStreamNotFound }, 1, jetstream.ErrBucketNotFound, false, ""},
+		{"no answer", func(s *fakeServer) { s.err = context.DeadlineExceeded }, 2, none, false, "deadline"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store, err := Open(Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.setTrouble("")
+			store.ledger.created, store.ledger.last = created, 7
+			store.ledger.seen["acme"], store.ledger.seen["deleted"] = struct{}{}, struct{}{}
+			js := &fakeServer{}
+			js.info.Created, js.info.State.LastSeq, js.info.State.NumSubjects = created, 7, 2
+			tt.change(js)
+			f := &follower{store: store, js: js, log: slog.New(slog.DiscardHandler)}
+			w := &watch{updates: make(chan jetstream.KeyValueEntry)}
+			for i := range max(tt.times, 1) {
+				err = f.check(t.Context(), w)
+				if last := i == max(tt.times, 1)-1; !last && err != nil {
+					t.Fatalf("check %d: %v", i, err)
+				}
+			}
+			if tt.want == none {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+			} else if !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if got := store.contact.Load() > 0; got != tt.contact {
+				t.Errorf("contact %v, want %v", got, tt.contact)
+			}
+			if got := *store.trouble.Load(); (got == "") != (tt.trouble == "") || !strings.Contains(got, tt.trouble) {
+				t.Errorf("trouble %q", got)
+			}
+		})
+	}
+}
+
+// Changes that were taken from a watch that then ended are put in force by the
+// next one, though it brings nothing new.
+func TestChangesOfAnEndedWatch(t *testing.T) {
+	store, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &follower{store: store, js: &fakeServer{err: context.DeadlineExceeded}, log: slog.New(slog.DiscardHandler)}
+	updates := make(chan jetstream.KeyValueEntry, 1)
+	updates <- fakeEntry{key: "acme", data: allow("cam"), revision: 1}
+	close(updates)
+	if err := f.catchUp(t.Context(), &watch{updates: updates}); err == nil {
+		t.Fatal("the end of the watch was not noticed")
+	}
+	updates = make(chan jetstream.KeyValueEntry, 1)
+	updates <- nil
+	if err := f.catchUp(t.Context(), &watch{updates: updates}); err != nil {
+		t.Fatal(err)
+	}
+	if !allowed(store, "cam") {
+		t.Error("the change is not in force")
+	}
+}
+
+type fakeEntry struct {
+	jetstream.KeyValueEntry
+	key, data string
+	revision  uint64
+}
+
+func (e fakeEntry) Key() string                     { return e.key }
+func (e fakeEntry) Value() []byte                   { return []byte(e.data) }
+func (e fakeEntry) Revision() uint64                { return e.revision }
+func (e fakeEntry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
+
+func TestOptionsDefaults(t *testing.T) {
+	o, err := Options{StaleAfter: 30 * time.Second}.withDefaults()
+	if err != nil || o.Bucket != "rules" || o.CheckEvery != 10*time.Second || o.RetryMin != time.Second || o.RetryMax != 30*time.Second || o.Log == nil {
+		t.Errorf("got %+v, %v", o, err)
+	}
+}
