@@ -37,10 +37,13 @@ type answerer struct {
 	spool    appender
 	log      *slog.Logger
 
-	counts   counters
-	latency  *admin.Histogram
-	failing  atomic.Bool // the last append failed
-	exchange sync.Pool   // of *exchange
+	counts  counters
+	latency *admin.Histogram
+	failing atomic.Bool // the last append failed
+
+	unreadable, disordered occasion
+
+	exchange sync.Pool // of *exchange
 }
 
 func newAnswerer(cfg Config, rules decider, spool appender, log *slog.Logger) *answerer {
@@ -85,9 +88,12 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 	x.event = subjects.Event{ReceivedAt: now, Bridge: a.name}
 	err := x.req.Parse(a.dialect, body)
 	if err == nil {
+		a.doubtOrder(x)
 		outcome, answer = a.decide(x, now)
 		a.redactor.Redact(&x.req)
 		x.fill()
+	} else if a.unreadable.due(now) {
+		a.log.Warn("a webhook could not be read; its event has the body", "error", err)
 	}
 	if err != nil || x.req.Lossy {
 		x.event.Raw = a.redactor.Raw(&x.req)
@@ -102,6 +108,18 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 	}
 	a.latency.Observe(time.Since(now))
 	return answer
+}
+
+// doubtOrder tells an operator of the one wrong setting that would let publishers
+// forge the sender's fields: a sender that writes in nginx-rtmp order, read in bintu's. The
+// real bintu always sends an address behind the call.
+func (a *answerer) doubtOrder(x *exchange) {
+	if a.dialect != webhook.Bintu || x.req.Addr != "" {
+		return
+	}
+	if _, ok := x.req.Custom.Get("addr"); ok && a.disordered.due(x.event.ReceivedAt) {
+		a.log.Error("the sender seems to write in nginx-rtmp order: with BRIDGE_DIALECT=bintu publishers can forge its fields; set BRIDGE_DIALECT=nginx-rtmp")
+	}
 }
 
 // decide says what became of the request and what the sender is told.

@@ -291,3 +291,27 @@ func BenchmarkHandleParallel(b *testing.B) {
 		}
 	})
 }
+
+// A wrong BRIDGE_DIALECT is told, once in a while and not for each request.
+func TestWrongDialectIsTold(t *testing.T) {
+	const bintu = "foo=bar&call=publish&name=CD6xx-1&addr=192.0.2.1&app=live"
+	const nginx = "app=live&flashver=&swfurl=&tcurl=&pageurl=&addr=192.0.2.1&clientid=1&call=publish&name=CD6xx-1&type=live&foo=bar"
+	for _, test := range []struct {
+		dialect, body string
+		told          int
+	}{
+		{"bintu", bintu, 0},
+		{"bintu", nginx, 1},
+		{"nginx-rtmp", nginx, 0},
+		{"nginx-rtmp", bintu, 1},
+		{"bintu", "addr=forged&" + bintu, 0},
+	} {
+		var log strings.Builder
+		a := newAnswerer(testConfig(t, "BRIDGE_DIALECT="+test.dialect), testTable(t), &memory{}, slog.New(slog.NewTextHandler(&log, nil)))
+		a.Handle([]byte(test.body))
+		a.Handle([]byte(test.body))
+		if told := strings.Count(log.String(), "BRIDGE_DIALECT"); told < test.told || strings.Count(log.String(), "\n") != test.told {
+			t.Errorf("%s reads %q: log %q", test.dialect, test.body, log.String())
+		}
+	}
+}
