@@ -47,11 +47,9 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.sum.Add(uint64(d))
 }
 
-// bucketOf returns the first bucket whose bound is not under d.
+// bucketOf returns the first bucket whose bound is not under d. A d of 0 falls
+// into the first because division rounds towards zero.
 func bucketOf(d time.Duration) int {
-	if d == 0 {
-		return 0
-	}
 	return min(bits.Len64(uint64((d-1)/firstBound)), numBounds)
 }
 

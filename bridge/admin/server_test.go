@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,17 @@ func TestWhoMayAsk(t *testing.T) {
 				t.Errorf("no hint in %q", got.body)
 			}
 		})
+	}
+}
+
+// TestEmptyTokenOpensNothing goes past net/http's client, which trims headers.
+func TestEmptyTokenOpensNothing(t *testing.T) {
+	r := httptest.NewRequest("GET", "/status", nil)
+	r.Header["Authorization"] = []string{"Bearer "}
+	w := httptest.NewRecorder()
+	newGate(Config{}).guard(http.NotFoundHandler()).ServeHTTP(w, r)
+	if w.Code != 403 {
+		t.Errorf("status %d, want 403", w.Code)
 	}
 }
 

@@ -152,13 +152,17 @@ func (f *Forwarder) run(ctx context.Context) {
 		if n := f.failures.Add(1); backoff == firstBackoff || n == 1 {
 			f.logger.Warn("forward: events wait in the spool", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.connected:
-		case <-time.After(backoff/2 + rand.N(backoff)): //nolint:gosec // jitter
-		}
+		f.pause(ctx, backoff/2+rand.N(backoff)) //nolint:gosec // jitter
 		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// pause waits for d, or until there is a reason to try sooner.
+func (f *Forwarder) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-f.connected:
+	case <-time.After(d):
 	}
 }
 

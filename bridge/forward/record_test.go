@@ -2,7 +2,10 @@ package forward
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -33,6 +36,29 @@ func TestRecordRoundTrip(t *testing.T) {
 	if _, _, err := decodeRecord(rec); err == nil {
 		t.Error("an unknown version was read")
 	}
+}
+
+func TestPauseEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connected := make(chan struct{}, 1)
+		f := &Forwarder{connected: connected}
+		began := time.Now()
+		connected <- struct{}{}
+		f.pause(t.Context(), time.Hour)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %s although NATS is connected", waited)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		f.pause(ended, time.Hour)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %s although it is closed", waited)
+		}
+		f.pause(t.Context(), time.Minute)
+		if waited := time.Since(began); waited != time.Minute {
+			t.Errorf("waited %s of a minute", waited)
+		}
+	})
 }
 
 func FuzzDecodeRecord(f *testing.F) {

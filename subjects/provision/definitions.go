@@ -32,10 +32,13 @@ const DuplicateWindow = 10 * time.Minute
 // MarkerTTL is how long a bucket keeps the marker of a key that expired or was
 // deleted; bridges, where everything goes after BridgeTTL, that long only. A
 // watcher that is away for longer misses it and has to load again.
-//
-// Where a bucket keeps history, as rules does, the server raises a shorter TTL
-// of a key to MarkerTTL. What has to end sooner needs its own expires_at.
 const MarkerTTL = time.Hour
+
+// RulesMarkerTTL is the same for rules. Where a bucket keeps history, the server
+// raises a key's TTL to its markers', and a rule pushed for two seconds must not
+// hold for an hour: hence the shortest there is. The bridge does not depend on
+// seeing a marker, it compares the number of keys.
+const RulesMarkerTTL = time.Second
 
 // BridgeTTL is how long a bridge that stopped reporting stays in its bucket.
 const BridgeTTL = 30 * time.Second
@@ -99,14 +102,17 @@ func definitions(o Options) []definition {
 	// Bridges publish in batches where the server can, which is from 2.14 on.
 	events.config.AllowBatchPublish = true
 
+	rules := bucket(cmp.Or(o.RulesBucket, subjects.BucketRules), RulesHistory, 0, cmp.Or(o.RulesBytes, RulesBytes),
+		"rule documents")
+	rules.config.SubjectDeleteMarkerTTL = RulesMarkerTTL
+
 	list := []definition{
 		events,
 		stream(subjects.StreamSessions, subjects.AllSessions, 30*day, cmp.Or(o.SessionsBytes, SessionsBytes),
 			"sessions, derived from the events"),
 		stream(subjects.StreamDead, subjects.AllDead, 30*day, cmp.Or(o.DeadBytes, DeadBytes),
 			"messages a consumer gave up on"),
-		bucket(cmp.Or(o.RulesBucket, subjects.BucketRules), RulesHistory, 0, cmp.Or(o.RulesBytes, RulesBytes),
-			"rule documents"),
+		rules,
 		bucket(subjects.BucketLive, 1, 0, cmp.Or(o.LiveBytes, LiveBytes),
 			"who is live, one key a publish"),
 		// In a file though it lives for seconds: a stream in memory is gone,
