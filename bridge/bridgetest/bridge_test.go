@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -116,4 +117,31 @@ func TestStatus(t *testing.T) {
 			t.Errorf("/status (%d) lacks %s:\n%s", code, want, text)
 		}
 	}
+}
+
+// A rule that was pushed with a TTL ends by itself, and a deleted one at once.
+func TestRulesEndWithTheirKeys(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server)
+	kv, err := server.JetStream().KeyValue(t.Context(), subjects.BucketRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := func(name string, want int) func() bool {
+		return func() bool { return b.Post("call=play&name="+name+"&addr=192.0.2.1") == want }
+	}
+	for name, opts := range map[string][]jetstream.KVCreateOpt{"expiring": {jetstream.KeyTTL(4 * time.Second)}, "deleted": nil} {
+		document := fmt.Appendf(nil, `{"rules":[{"id":"r","effect":"allow","name":["%s"]}]}`, name)
+		if _, err := kv.Create(t.Context(), name, document, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bridgetest.Eventually(t, "both rules hold", func() bool {
+		return answers("expiring", http.StatusOK)() && answers("deleted", http.StatusOK)()
+	})
+	if err := kv.Delete(t.Context(), "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	bridgetest.Eventually(t, "the deleted rule is gone", answers("deleted", http.StatusForbidden))
+	bridgetest.Eventually(t, "the expiring rule is gone", answers("expiring", http.StatusForbidden))
 }

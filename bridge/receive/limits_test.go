@@ -168,16 +168,25 @@ func TestAcceptErrors(t *testing.T) {
 	})
 }
 
-// panickyConn stands for a fault in the parser.
-type panickyConn struct{ net.Conn }
+// panickyConn stands for a fault in the parser, inside a request.
+type panickyConn struct {
+	net.Conn
+	begun bool
+}
 
-func (panickyConn) Read([]byte) (int, error) { panic("parser fault") }
+func (c *panickyConn) Read(b []byte) (int, error) {
+	if c.begun {
+		panic("parser fault")
+	}
+	c.begun = true
+	return copy(b, "P"), nil
+}
 
 // TestParserPanic shows that a fault in parsing costs one connection.
 func TestParserPanic(t *testing.T) {
 	near, far := net.Pipe()
 	s := New(Config{}, &recorder{})
-	addr := serveOn(t, s, script(t, func() (net.Conn, error) { return panickyConn{far}, nil }))
+	addr := serveOn(t, s, script(t, func() (net.Conn, error) { return &panickyConn{Conn: far}, nil }))
 	if _, err := near.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection gave %v, want it closed", err)
 	}
@@ -195,7 +204,7 @@ func TestStats(t *testing.T) {
 		post("/hook", "1") + post("/hook", "no") + post("/hook", "no"),
 		post("/hook", "bad") + post("/hook", "full") + post("/hook", "panic"),
 		post("/x", ""), "GET /hook HTTP/1.1\r\nHost: h\r\n\r\n",
-		"nonsense\r\n\r\n", headed("Content-Length: 3\r\n", "a"), post("/hook", "far too long"),
+		"nonsense\r\n\r\n", "nonsense\r\n\r\n", headed("Content-Length: 3\r\n", "a"), post("/hook", "far too long"),
 		headed("X: "+strings.Repeat("x", MaxHeader)+"\r\n", ""),
 	} {
 		c := dial(t, addr)
@@ -207,7 +216,7 @@ func TestStats(t *testing.T) {
 	}
 	want := Stats{
 		Accepted: 1, Refused: 2, Invalid: 1, Full: 1, Panics: 1, NotFound: 1, WrongMethod: 1,
-		Malformed: 1, Truncated: 1, BodyTooLarge: 1, HeaderTooLarge: 1,
+		Malformed: 2, Truncated: 1, BodyTooLarge: 1, HeaderTooLarge: 1,
 	}
 	eventually(t, "all connections gone", func() bool { return s.Stats().Open == 0 })
 	if got := s.Stats(); got != want {
