@@ -14,36 +14,32 @@ import (
 )
 
 func main() {
-	os.Exit(run())
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bridge:", err)
+		os.Exit(1)
+	}
 }
 
-func run() int {
+func run() error {
 	health := flag.Bool("health", false, "ask the bridge that runs with this environment whether it is ready, and exit 0 or 1")
-	flag.Usage = usage
+	flag.Usage = func() {
+		fmt.Printf("usage: bridge [-health]\n\nAnswers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n%s", bridge.Usage())
+	}
 	flag.Parse()
 	if flag.NArg() > 0 {
-		return fail(fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flag.Arg(0)))
+		return fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flag.Arg(0))
 	}
 	cfg, err := bridge.Load(os.Environ())
 	if err != nil {
-		return fail(fmt.Errorf("the configuration has mistakes (bridge -h explains every variable)\n%w", err))
+		return fmt.Errorf("the configuration has mistakes (bridge -h explains every variable)\n%w", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from the first signal on, the next one kills
 
 	if *health {
-		err = bridge.Health(ctx, cfg)
-	} else {
-		err = serve(ctx, cfg)
+		return bridge.Health(ctx, cfg)
 	}
-	if err != nil {
-		return fail(err)
-	}
-	return 0
-}
-
-func serve(ctx context.Context, cfg bridge.Config) error {
 	log := bridge.NewLog(cfg, os.Stderr)
 	for _, name := range bridge.Unknown(os.Environ()) {
 		log.Warn("this variable means nothing to this version of the bridge, see bridge -h", "variable", name)
@@ -53,13 +49,4 @@ func serve(ctx context.Context, cfg bridge.Config) error {
 		return err
 	}
 	return b.Run(ctx)
-}
-
-func fail(err error) int {
-	fmt.Fprintln(os.Stderr, "bridge:", err)
-	return 1
-}
-
-func usage() {
-	fmt.Print("usage: bridge [-health]\n\nThe bridge answers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n", bridge.Usage())
 }
