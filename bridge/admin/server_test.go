@@ -220,7 +220,7 @@ func TestWhoMayAsk(t *testing.T) {
 
 // TestEmptyTokenOpensNothing goes past net/http's client, which trims headers.
 func TestEmptyTokenOpensNothing(t *testing.T) {
-	r := httptest.NewRequest("GET", "/status", nil)
+	r := httptest.NewRequest(http.MethodGet, "/status", nil)
 	r.Header["Authorization"] = []string{"Bearer "}
 	w := httptest.NewRecorder()
 	newGate(Config{}).guard(http.NotFoundHandler()).ServeHTTP(w, r)
