@@ -230,9 +230,13 @@ func (s *Spool) rotateLocked() error {
 	if err != nil {
 		return err
 	}
-	s.unsynced = append(s.unsynced, s.file)
+	sealed := s.file
 	s.segments, s.file = append(s.segments, seg), f
 	s.bytes += headerSize
+	if s.syncer.mode == SyncOff {
+		return sealed.Close() // nobody would sync and close it later
+	}
+	s.unsynced = append(s.unsynced, sealed)
 	return nil
 }
 

@@ -404,6 +404,41 @@ func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+// Files of sealed segments are closed in every mode, or a removed segment would
+// keep its room on the disk.
+func TestSealedFilesAreClosed(t *testing.T) {
+	for name, mode := range map[string]SyncMode{"interval": SyncInterval, "always": SyncAlways, "off": SyncOff} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, Options{Dir: dir, SegmentBytes: 256, Sync: mode, SyncInterval: time.Hour})
+			for i := range 40 {
+				mustAppend(t, s, fmt.Sprintf("event %d", i))
+			}
+			if n := len(segments(t, dir)); n < 5 {
+				t.Fatalf("only %d segments", n)
+			}
+			if mode != SyncOff {
+				if err := s.syncer.sync(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fds, err := os.ReadDir("/proc/self/fd")
+			if err != nil {
+				t.Fatal(err)
+			}
+			open := 0
+			for _, fd := range fds {
+				if path, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(path, dir) && strings.HasSuffix(path, segmentSuffix) {
+					open++
+				}
+			}
+			if open != 1 {
+				t.Errorf("%d segments are open, want the active one", open)
+			}
+		})
+	}
+}
+
 func TestClosed(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	if err := s.Close(); err != nil {
