@@ -65,6 +65,26 @@ func (r *Reader) Rewind(after uint64) error {
 // Acked returns the last acked sequence, Tail the last appended one.
 func (r *Reader) Acked() uint64 { return r.s.Acked().Seq }
 
+// Cursor returns the last acked record: its sequence, the id of the run that
+// appended it, and the sequence the stream gave it, 0 when it is not there.
+func (r *Reader) Cursor() (seq uint64, spoolID string, streamSeq uint64) {
+	c := r.s.Acked()
+	return c.Seq, c.SpoolID, c.StreamSeq
+}
+
+// TakeBack moves the cursor back behind sequence after, as far as records are kept:
+// the stream has lost what was acked behind it. The next Rewind reads it again.
+func (r *Reader) TakeBack(after uint64, spoolID string, streamSeq uint64) error {
+	return r.s.takeBack(Cursor{Seq: after, SpoolID: spoolID, StreamSeq: streamSeq})
+}
+
+// Oldest returns the sequence of the oldest record that is kept, acked or not.
+func (r *Reader) Oldest() uint64 {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.segments[0].header.first
+}
+
 // Tail returns the last appended sequence.
 func (r *Reader) Tail() uint64 { return r.s.Tail() }
 

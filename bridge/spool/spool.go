@@ -251,6 +251,18 @@ func (s *Spool) ack(c Cursor) error {
 	return s.cursor.save(c)
 }
 
+// takeBack moves the cursor back to c: what was acked behind it is to be read
+// again. Records that are not kept any more are not.
+func (s *Spool) takeBack(c Cursor) error {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	if c.Seq >= s.acked.Seq {
+		return nil
+	}
+	s.acked = c
+	return s.cursor.save(c)
+}
+
 // Acked returns the cursor.
 func (s *Spool) Acked() Cursor {
 	s.ackMu.Lock()

@@ -404,6 +404,58 @@ func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+// The stream may lose what it has acked: it is read again, and kept as long as
+// what was never acked.
+func TestTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, SegmentBytes: 128, Retain: time.Minute, Sync: SyncOff})
+	for i := range 12 {
+		mustAppend(t, s, fmt.Sprintf("event %02d", i))
+	}
+	r := s.Reader()
+	defer r.Close()
+	all := drain(t, r)
+	if err := r.Ack(12, all[11].id, 120); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if err := s.removeAcked(now); err != nil { // notes when they were acked
+		t.Fatal(err)
+	}
+	if err := r.TakeBack(3, all[2].id, 30); err != nil {
+		t.Fatal(err)
+	}
+	if seq, id, streamSeq := r.Cursor(); seq != 3 || id != all[2].id || streamSeq != 30 {
+		t.Errorf("cursor %d %s %d", seq, id, streamSeq)
+	}
+	if err := s.removeAcked(now.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Rewind(r.Acked()); err != nil {
+		t.Fatal(err)
+	}
+	if again := drain(t, r); len(again) != 9 || again[0] != all[3] {
+		t.Errorf("read again: %v", again)
+	}
+	if err := r.Ack(12, all[11].id, 121); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Duration{time.Minute, 2*time.Minute - time.Second} {
+		if err := s.removeAcked(now.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+		if oldest := r.Oldest(); oldest > 4 {
+			t.Errorf("after %s the oldest record is %d: removed before its time", at, oldest)
+		}
+	}
+	if err := s.removeAcked(now.Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if oldest := r.Oldest(); oldest < 10 {
+		t.Errorf("oldest %d: not removed", oldest)
+	}
+}
+
 // Files of sealed segments are closed in every mode, or a removed segment would
 // keep its room on the disk.
 func TestSealedFilesAreClosed(t *testing.T) {

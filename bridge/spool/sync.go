@@ -135,7 +135,8 @@ func (s *Spool) removeAcked(now time.Time) error {
 	n := 0 // segments to go
 	for i, seg := range sealed {
 		if seg.last.Load() > acked {
-			break
+			seg.ackedAt = time.Time{} // it may have been acked, and taken back
+			continue
 		}
 		if seg.ackedAt.IsZero() {
 			seg.ackedAt = now
