@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,7 @@ type Bridge struct {
 	cfg Config
 	log *slog.Logger
 
+	tls                         *tls.Config // nil: plain HTTP
 	hookListener, adminListener net.Listener
 
 	receiver  *receive.Server
@@ -67,6 +69,11 @@ func Open(cfg Config, log *slog.Logger) (*Bridge, error) {
 func (b *Bridge) open() (err error) {
 	if b.lock, err = lockDir(b.cfg.DataDir); err != nil {
 		return err
+	}
+	if b.cfg.TLSCert != "" {
+		if b.tls, err = receive.LoadTLS(b.cfg.TLSCert, b.cfg.TLSKey, b.log); err != nil {
+			return err
+		}
 	}
 	if b.hookListener, err = b.listen("BRIDGE_LISTEN", b.cfg.Listen); err != nil {
 		return err
@@ -159,19 +166,11 @@ func (b *Bridge) openRules() (err error) {
 // openServers makes the two servers; Run serves them.
 func (b *Bridge) openServers() (err error) {
 	b.answers = newAnswerer(b.cfg, b.rules, b.spool, b.log)
-	hook := receive.Config{
+	b.receiver = receive.New(receive.Config{
 		Path: b.cfg.HookPath, Secrets: b.cfg.HookSecrets,
 		AllowFrom: b.cfg.AllowFrom, TrustedProxies: b.cfg.TrustedProxies,
-		MaxBody: int(b.cfg.MaxBody), Log: b.log,
-	}
-	if b.cfg.TLSCert != "" {
-		tls, err := receive.LoadTLS(b.cfg.TLSCert, b.cfg.TLSKey, b.log)
-		if err != nil {
-			return err
-		}
-		hook.TLS = tls
-	}
-	b.receiver = receive.New(hook, b.answers)
+		TLS: b.tls, MaxBody: int(b.cfg.MaxBody), Log: b.log,
+	}, b.answers)
 	b.admin, err = admin.New(b.adminConfig())
 	return err
 }
