@@ -37,9 +37,10 @@ type answerer struct {
 	spool    appender
 	log      *slog.Logger
 
-	counts  counters
-	latency *admin.Histogram
-	failing atomic.Bool // the last append failed
+	counts   counters
+	latency  *admin.Histogram
+	failing  atomic.Bool  // the last append failed
+	failedAt atomic.Int64 // when one last did, unix nanoseconds
 
 	unreadable, disordered occasion
 
@@ -98,14 +99,17 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 	if err != nil || x.req.Lossy {
 		x.event.Raw = a.redactor.Raw(&x.req)
 	}
-	a.counts.requests[outcome][x.req.Call].Add(1)
-
 	if _, err := a.spool.Append(a.encode(x, outcome)); err != nil {
-		return a.unspooled(err, answer)
-	}
-	if a.failing.Load() && a.failing.CompareAndSwap(true, false) {
+		a.unspooled(err, now)
+		if a.full == FullReject {
+			a.counts.rejected.Add(1)
+			return receive.Full
+		}
+		a.counts.lost.Add(1)
+	} else if a.failing.Load() && a.failing.CompareAndSwap(true, false) {
 		a.log.Info("the spool takes events again")
 	}
+	a.counts.requests[outcome][x.req.Call].Add(1)
 	a.latency.Observe(time.Since(now))
 	return answer
 }
@@ -172,15 +176,17 @@ func (a *answerer) encode(x *exchange, outcome subjects.Outcome) []byte {
 	return x.record
 }
 
-// unspooled is what a request gets whose event could not be kept: it is lost,
-// and that is counted, logged once for each bad spell, and shown by /readyz.
-func (a *answerer) unspooled(err error, answer receive.Answer) receive.Answer {
-	a.counts.unspooled.Add(1)
+// unspooled notes that an event could not be kept: logged once for each bad
+// spell, and shown by /readyz.
+func (a *answerer) unspooled(err error, now time.Time) {
+	a.failedAt.Store(now.UnixNano())
 	if !a.failing.Swap(true) {
 		a.log.Error("the spool takes no events; see BRIDGE_SPOOL_FULL for what callers get", "error", err)
 	}
-	if a.full == FullReject {
-		return receive.Full
-	}
-	return answer
+}
+
+// spoolFailedSince reports whether an append has failed after t, and none went
+// well since.
+func (a *answerer) spoolFailedSince(t time.Time) bool {
+	return a.failing.Load() && a.failedAt.Load() > t.UnixNano()
 }

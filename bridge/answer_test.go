@@ -204,15 +204,20 @@ func TestSpoolTakesNothing(t *testing.T) {
 					t.Errorf("%q: %d, want %d", body, got, test.want[i])
 				}
 			}
-			if lost := a.counts.unspooled.Load(); lost != 3 || !a.failing.Load() {
-				t.Errorf("%d lost, failing %v", lost, a.failing.Load())
+			lost, rejected, answered := a.counts.lost.Load(), a.counts.rejected.Load(), a.counts.requests[subjects.Happened][subjects.Publish].Load()
+			if lost+rejected != 3 || lost*rejected != 0 || (test.policy == "answer") != (lost == 3) || answered != lost/3 {
+				t.Errorf("%d lost, %d rejected, %d answered", lost, rejected, answered)
+			}
+			now := time.Now()
+			if !a.spoolFailedSince(now.Add(-time.Minute)) || a.spoolFailedSince(now.Add(time.Minute)) {
+				t.Error("the failure is not noted, or for ever")
 			}
 			if strings.Count(log.String(), "disk on fire") != 1 {
 				t.Errorf("log:\n%s", log.String())
 			}
 			mem.err = nil
 			a.Handle([]byte("call=done"))
-			if a.failing.Load() {
+			if a.spoolFailedSince(now.Add(-time.Minute)) {
 				t.Error("still failing after a good append")
 			}
 		})

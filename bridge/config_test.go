@@ -115,6 +115,8 @@ func TestMistakes(t *testing.T) {
 		{"BRIDGE_RULES_STALE=maybe", "want keep or deny"},
 		{"BRIDGE_RULES_STALE_AFTER=-1s", "want 0"},
 		{"BRIDGE_RULES_BUCKET=a.b", "BRIDGE_RULES_BUCKET"},
+		{"BRIDGE_RULES_BUCKET=live", "another use"},
+		{"BRIDGE_RULES_BUCKET=bridges", "another use"},
 		{"BRIDGE_LOG_LEVEL=loud", `BRIDGE_LOG_LEVEL="loud"`},
 		{"BRIDGE_LOG_FORMAT=xml", "want text or json"},
 		{"BRIDGE_PROVISION=always", "BRIDGE_PROVISION"},
@@ -142,6 +144,36 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// What cannot be read and what makes no sense are told together, each variable once.
+func TestMistakesAreToldTogether(t *testing.T) {
+	_, err := Load([]string{"BRIDGE_MAX_BODY=abc", "BRIDGE_HOOK_PATH=foo", "BRIDGE_ALLOW_FROM=ten,10.0.0.1/8", "BRIDGE_LISTEN=:1", "NATS_URL=x://y"})
+	lines := strings.Split(err.Error(), "\n")
+	want := []string{`BRIDGE_MAX_BODY="abc"`, "BRIDGE_HOOK_PATH", "BRIDGE_ALLOW_FROM", "BRIDGE_LISTEN", "NATS_URL"}
+	if len(lines) != len(want) {
+		t.Errorf("%d lines, want %d:\n%v", len(lines), len(want), err)
+	}
+	for _, name := range want {
+		if strings.Count(err.Error(), name) != 1 && name != "BRIDGE_ALLOW_FROM" || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not told once:\n%v", name, err)
+		}
+	}
+	if !strings.Contains(err.Error(), `"ten"`) || !strings.Contains(err.Error(), "10.0.0.0/8") {
+		t.Errorf("not every entry of a list is told:\n%v", err)
+	}
+}
+
+func TestEmptySecretFileIsAMistake(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"BRIDGE_HOOK_SECRETS_FILE", "NATS_TOKEN_FILE", "BRIDGE_ADMIN_TOKEN_FILE"} {
+		if _, err := Load([]string{"BRIDGE_NAME=n", name + "=" + path}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -48,10 +48,19 @@ func Load(environ []string) (Config, error) {
 		}
 		cfg.Name = host
 	}
-	if len(problems) == 0 {
-		problems = cfg.validate()
+	return cfg, errors.Join(append(problems, withoutRepeats(cfg.validate(), problems)...)...)
+}
+
+// withoutRepeats drops what validation says of a variable that could not be
+// read in the first place. Every problem begins with its variable.
+func withoutRepeats(found, told []error) []error {
+	variable := func(err error) string {
+		name, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), "=", ":"), ":")
+		return name
 	}
-	return cfg, errors.Join(problems...)
+	return slices.DeleteFunc(found, func(err error) bool {
+		return slices.ContainsFunc(told, func(other error) bool { return variable(other) == variable(err) })
+	})
 }
 
 // variable is one setting as its struct tags describe it.
@@ -103,7 +112,10 @@ func collect(environ []string, vars []variable) (map[string]string, []error) {
 			problems = append(problems, fmt.Errorf("%s: %w", v.fileName(), err))
 			continue
 		}
-		values[v.name] = strings.TrimRight(string(content), "\r\n")
+		if values[v.name] = strings.TrimRight(string(content), "\r\n"); values[v.name] == "" {
+			// Unlike an empty variable: somebody meant to set a secret.
+			problems = append(problems, fmt.Errorf("%s: the file %q is empty", v.fileName(), path))
+		}
 	}
 	return values, problems
 }

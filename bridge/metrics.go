@@ -59,7 +59,8 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 			}
 		}
 	}
-	counter(desc("events_lost_total", "Events answered but not kept, because the spool took none."), m.b.answers.counts.unspooled.Load())
+	counter(desc("events_lost_total", "Events answered but not kept, because the spool took none."), m.b.answers.counts.lost.Load())
+	counter(desc("requests_rejected_total", "Webhooks answered 503, because the spool took no event."), m.b.answers.counts.rejected.Load())
 	s := m.b.receiver.Stats()
 	refused := desc("http_refused_total", "HTTP requests and connections that never became a webhook, by reason.", "reason")
 	for reason, n := range map[string]uint64{

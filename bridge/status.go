@@ -42,7 +42,7 @@ func (b *Bridge) status() any {
 	checks := b.ready()
 	s := status{
 		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
-		Lost:    b.answers.counts.unspooled.Load(),
+		Lost:    b.answers.counts.lost.Load(),
 		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
 		Provision: *b.provision.status.Load(),
 		NATS: natsStatus{
@@ -55,6 +55,11 @@ func (b *Bridge) status() any {
 	}
 	return s
 }
+
+const (
+	spoolHeadroom = 128 << 10       // bytes; an event is smaller
+	spoolForgive  = 5 * time.Second // how long a failed append makes the bridge unready
+)
 
 // ready says what /readyz looks at. NATS and everything behind it are degraded,
 // never failed: the bridge decides and spools without them.
@@ -79,7 +84,10 @@ func (b *Bridge) rulesReady() admin.Check {
 
 func (b *Bridge) spoolReady() admin.Check {
 	s := b.spool.Stats()
-	c := admin.Check{Name: "spool", OK: !b.answers.failing.Load()}
+	full := s.Bytes+spoolHeadroom > int64(b.cfg.SpoolMaxBytes)
+	// A failure counts for some seconds only: whoever goes by /readyz would never
+	// send the request that shows that the disk has recovered.
+	c := admin.Check{Name: "spool", OK: !full && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}
 	c.Degraded = c.OK && (s.SyncError != "" || s.Damaged > 0)
 	c.Detail = fmt.Sprintf("%d events wait, %d bytes on disk", s.Events, s.Bytes)
 	if !c.OK {

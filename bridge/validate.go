@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bintubridge/subjects"
 )
 
 const (
 	minBody          = 1 << 10
-	maxBody          = 512 << 10 // its event must fit into NATS' 1 MiB
+	maxBody          = 512 << 10 // NATS takes 1 MiB; an event is mostly a little larger than its body, at worst 12 times as large
 	minSpoolBytes    = 1 << 20
 	minSyncInterval  = time.Millisecond
 	maxNameLen       = 128
@@ -61,8 +63,11 @@ func (c *Config) validate() []error {
 	if c.RulesBucket == "" || strings.Trim(c.RulesBucket, secretCharacters) != "" || strings.ContainsAny(c.RulesBucket, ".~") {
 		add("BRIDGE_RULES_BUCKET=%q: want letters, digits, _ and -", c.RulesBucket)
 	}
+	if c.RulesBucket == subjects.BucketLive || c.RulesBucket == subjects.BucketBridges {
+		add("BRIDGE_RULES_BUCKET=%q: that bucket has another use, want a name of its own", c.RulesBucket)
+	}
 	if c.MaxBody < minBody || c.MaxBody > maxBody {
-		add("BRIDGE_MAX_BODY: want 1KiB to 512KiB, an event has to fit into a NATS message")
+		add("BRIDGE_MAX_BODY: want 1KiB to 512KiB, an event has to fit into a NATS message of 1MiB")
 	}
 	if c.SpoolMaxBytes < minSpoolBytes {
 		add("BRIDGE_SPOOL_MAX_BYTES: want at least 1MiB")

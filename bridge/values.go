@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -89,15 +90,19 @@ func choose[T ~uint8](v *T, text []byte, names ...string) error {
 // Networks is a list of addresses and CIDRs, comma-separated.
 type Networks []netip.Prefix
 
-// UnmarshalText reads the list; one that is wrong fails it.
+// UnmarshalText reads the list; its error tells of each entry that is wrong.
 func (n *Networks) UnmarshalText(text []byte) error {
 	var list Networks
+	var problems []string
 	for _, entry := range strings.Split(string(text), ",") {
 		p, err := parsePrefix(strings.TrimSpace(entry))
 		if err != nil {
-			return err
+			problems = append(problems, err.Error())
 		}
 		list = append(list, p)
+	}
+	if problems != nil {
+		return errors.New(strings.Join(problems, "; "))
 	}
 	*n = list
 	return nil

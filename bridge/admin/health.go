@@ -10,10 +10,10 @@ import (
 
 // Check is the state of one part of the bridge. The zero value is a failure.
 type Check struct {
-	Name     string // of the part: "rules", "spool", "nats"
-	OK       bool   // it works
-	Degraded bool   // it does not work as it should, but webhooks are answered: still ready
-	Detail   string // a few words for the operator; may be empty
+	Name     string `json:"name"`     // of the part: "rules", "spool", "nats"
+	OK       bool   `json:"ok"`       // it works
+	Degraded bool   `json:"degraded"` // it does not work as it should, but webhooks are answered: still ready
+	Detail   string `json:"detail"`   // a few words for the operator; may be empty
 }
 
 // livez says that the process runs and answers. It looks at nothing: restarting
