@@ -99,10 +99,17 @@ func (b *Bridge) open() (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := b.openPublishing(provisioning); err != nil {
+	if b.rules, err = rulestore.Open(rulestore.Options{
+		Bucket: b.cfg.RulesBucket, SnapshotPath: filepath.Join(b.cfg.DataDir, "rules.snapshot"),
+		Defaults:   decide.Defaults{Publish: b.cfg.DefaultPublish, Play: b.cfg.DefaultPlay},
+		StaleAfter: b.cfg.StaleAfter, StaleDeny: b.cfg.Stale == StaleDeny, Log: b.log,
+	}); err != nil {
 		return err
 	}
-	if err := b.openRules(); err != nil {
+	if err := b.startPublishing(provisioning); err != nil {
+		return err
+	}
+	if err := b.startWatching(); err != nil {
 		return err
 	}
 	return b.openServers()
@@ -117,8 +124,8 @@ func (b *Bridge) listen(variable, addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// openPublishing starts what brings the spool to JetStream.
-func (b *Bridge) openPublishing(opts provision.Options) (err error) {
+// startPublishing starts what brings the spool to JetStream.
+func (b *Bridge) startPublishing(opts provision.Options) (err error) {
 	toForward, toProvision := make(chan struct{}, 1), make(chan struct{}, 1)
 	b.toRules = make(chan struct{}, 1)
 	b.publishing, err = connect(b.cfg, b.embedded, "publish", b.log, func() {
@@ -134,6 +141,7 @@ func (b *Bridge) openPublishing(opts provision.Options) (err error) {
 	}
 	b.provision = &provisioner{js: js, opts: opts, connected: toProvision, log: b.log}
 	b.provision.created = []chan<- struct{}{toForward, b.toRules}
+	b.provision.hasRules = func() bool { return b.rules.Status().Documents > 0 }
 	b.provision.start(b.embedded != nil)
 	b.forwarder, err = forward.Start(forward.Options{
 		Log: b.spool.Reader(), Conn: b.publishing, Connected: toForward,
@@ -142,8 +150,8 @@ func (b *Bridge) openPublishing(opts provision.Options) (err error) {
 	return err
 }
 
-// openRules starts what keeps the rules current.
-func (b *Bridge) openRules() (err error) {
+// startWatching starts what keeps the rules current.
+func (b *Bridge) startWatching() (err error) {
 	b.watching, err = connect(b.cfg, b.embedded, "watch", b.log, func() { signal(b.toRules) })
 	if err != nil {
 		return err
@@ -151,14 +159,6 @@ func (b *Bridge) openRules() (err error) {
 	js, err := jetstream.New(b.watching)
 	if err != nil {
 		return fmt.Errorf("NATS: %w", err)
-	}
-	b.rules, err = rulestore.Open(rulestore.Options{
-		Bucket: b.cfg.RulesBucket, SnapshotPath: filepath.Join(b.cfg.DataDir, "rules.snapshot"),
-		Defaults:   decide.Defaults{Publish: b.cfg.DefaultPublish, Play: b.cfg.DefaultPlay},
-		StaleAfter: b.cfg.StaleAfter, StaleDeny: b.cfg.Stale == StaleDeny, Log: b.log,
-	})
-	if err != nil {
-		return err
 	}
 	return b.rules.Start(js, b.toRules)
 }

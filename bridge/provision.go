@@ -23,6 +23,7 @@ const provisionInterval = time.Minute
 type provisioner struct {
 	js        jetstream.JetStream
 	opts      provision.Options
+	hasRules  func() bool // rules are in force; an empty bucket would end them
 	connected <-chan struct{}
 	created   []chan<- struct{} // signalled when something was created
 	log       *slog.Logger
@@ -88,7 +89,9 @@ func (p *provisioner) look(ctx context.Context) {
 		p.status.Store(&provisionStatus{Missing: before.Missing, Drift: before.Drift, Error: "NATS is not connected"})
 		return
 	}
-	report, err := provision.Ensure(ctx, p.js, p.opts)
+	opts := p.opts
+	opts.KeepRules = p.hasRules()
+	report, err := provision.Ensure(ctx, p.js, opts)
 	if ctx.Err() != nil {
 		return
 	}
@@ -110,7 +113,7 @@ func (p *provisioner) look(ctx context.Context) {
 		p.log.Warn("streams and buckets are not all seen to", "error", err)
 	}
 	if !slices.Equal(before.Missing, now.Missing) && len(now.Missing) > 0 {
-		p.log.Warn("missing in NATS; events wait in the spool until they are there", "objects", now.Missing)
+		p.log.Warn("missing in NATS: without the stream, events wait in the spool; without the bucket, the last known rules stay in force", "objects", now.Missing)
 	}
 	if !slices.Equal(before.Drift, now.Drift) && len(now.Drift) > 0 {
 		p.log.Warn("streams or buckets differ from what the bridge needs; it does not alter them", "drift", now.Drift)

@@ -92,9 +92,10 @@ type Networks []netip.Prefix
 
 // UnmarshalText reads the list; its error tells of each entry that is wrong.
 func (n *Networks) UnmarshalText(text []byte) error {
-	var list Networks
+	entries := strings.Split(string(text), ",")
+	list := make(Networks, 0, len(entries))
 	var problems []string
-	for _, entry := range strings.Split(string(text), ",") {
+	for _, entry := range entries {
 		p, err := parsePrefix(strings.TrimSpace(entry))
 		if err != nil {
 			problems = append(problems, err.Error())

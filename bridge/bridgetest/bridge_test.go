@@ -145,3 +145,32 @@ func TestRulesEndWithTheirKeys(t *testing.T) {
 	bridgetest.Eventually(t, "the deleted rule is gone", answers("deleted", http.StatusForbidden))
 	bridgetest.Eventually(t, "the expiring rule is gone", answers("expiring", http.StatusForbidden))
 }
+
+// A bucket that is deleted while rules are in force does not end them: the bridge
+// reports it and makes no empty one.
+func TestDeletedBucketEndsNoRules(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server)
+	js := server.JetStream()
+	kv, err := js.KeyValue(t.Context(), subjects.BucketRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "acme", `{"rules":[{"id":"r","effect":"allow"}]}`); err != nil {
+		t.Fatal(err)
+	}
+	play := func() int { return b.Post("call=play&name=x&addr=192.0.2.1") }
+	bridgetest.Eventually(t, "the rule holds", func() bool { return play() == http.StatusOK })
+	if err := js.DeleteKeyValue(t.Context(), subjects.BucketRules); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop() // the bridge looks at everything when NATS is there again
+	server.Start()
+	bridgetest.Eventually(t, "the missing bucket is reported", func() bool {
+		_, text := b.Admin("/readyz?verbose")
+		return strings.Contains(text, "[~] streams degraded: missing: KV bucket rules")
+	})
+	if code := play(); code != http.StatusOK {
+		t.Errorf("status %d: the rules went with the bucket", code)
+	}
+}

@@ -39,6 +39,12 @@ func (c *callers) allow(peer netip.Addr, header *fasthttp.RequestHeader) bool {
 	return len(c.allowed) == 0 || contains(c.allowed, c.caller(peer, header))
 }
 
+// stranger reports whether no request from peer can pass, whatever its headers
+// say.
+func (c *callers) stranger(peer netip.Addr) bool {
+	return len(c.allowed) > 0 && !contains(c.allowed, peer) && !contains(c.proxies, peer)
+}
+
 // caller returns the address the request came from: the peer's, or, behind
 // trusted proxies, the right-most X-Forwarded-For address that is not one of
 // theirs. Everything left of that one is the caller's own claim. When all of

@@ -113,13 +113,13 @@ func TestAllowList(t *testing.T) {
 	}{
 		{"listed", Config{AllowFrom: prefixes("::1/128", "127.0.0.0/8")}, post("/hook", ""), ok},
 		{"listed as mapped", Config{AllowFrom: prefixes("::ffff:127.0.0.0/104")}, post("/hook", ""), ok},
-		{"not listed", Config{AllowFrom: prefixes("10.0.0.0/8")}, post("/hook", ""), no},
-		{"not listed, before the path", Config{AllowFrom: prefixes("10.0.0.0/8")}, post("/x", ""), no},
-		{"a list of nothing valid", Config{AllowFrom: []netip.Prefix{{}}}, post("/hook", ""), no},
+		{"not listed", Config{AllowFrom: prefixes("10.0.0.0/8")}, post("/hook", ""), noClose},
+		{"not listed, before the path", Config{AllowFrom: prefixes("10.0.0.0/8")}, post("/x", ""), noClose},
+		{"a list of nothing valid", Config{AllowFrom: []netip.Prefix{{}}}, post("/hook", ""), noClose},
 		{"forwarded and listed", Config{AllowFrom: prefixes("203.0.113.0/24"), TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("203.0.113.9"), ok},
-		{"forwarded and not listed", Config{AllowFrom: prefixes("127.0.0.0/8"), TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("203.0.113.9"), no},
-		{"forwarded by a stranger", Config{AllowFrom: prefixes("203.0.113.0/24")}, forwarded("203.0.113.9"), no},
-		{"forwarded garbage", Config{AllowFrom: prefixes("0.0.0.0/0", "::/0"), TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("?"), no},
+		{"forwarded and not listed", Config{AllowFrom: prefixes("127.0.0.0/8"), TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("203.0.113.9"), noClose},
+		{"forwarded by a stranger", Config{AllowFrom: prefixes("203.0.113.0/24")}, forwarded("203.0.113.9"), noClose},
+		{"forwarded garbage", Config{AllowFrom: prefixes("0.0.0.0/0", "::/0"), TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("?"), noClose},
 		{"forwarded garbage where everyone may call", Config{TrustedProxies: prefixes("127.0.0.1/32")}, forwarded("?"), ok},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestAllowList(t *testing.T) {
 			c := dial(t, addr)
 			send(t, c, tt.request)
 			expect(t, c, tt.want)
-			if tt.want == no && (s.Stats().Forbidden != 1 || h.taken() != nil) {
+			if tt.want == noClose && (s.Stats().Forbidden != 1 || h.taken() != nil) {
 				t.Errorf("Forbidden = %d, bodies %q", s.Stats().Forbidden, h.taken())
 			}
 		})

@@ -92,6 +92,38 @@ func TestDeafClient(t *testing.T) {
 	eventually(t, "the failed reply counted", func() bool { return s.Stats().Unsent == 1 })
 }
 
+// TestStrangersTakeNoPlace has peers that no request of could pass hold what
+// they can get, and a place is still free for whom the bridge is there.
+func TestStrangersTakeNoPlace(t *testing.T) {
+	h := &recorder{}
+	s, addr := started(t, Config{MaxConns: 1, AllowFrom: prefixes("10.0.0.0/8")}, h)
+	for range 3 { // 127.0.0.1 is a stranger here
+		send(t, dial(t, addr), "POST /hook HTTP/1.1\r\n") // and stays
+	}
+	eventually(t, "the strangers to be served", func() bool { return s.Stats().Open == 3 })
+	s.mu.Lock()
+	serving, turned := s.serving, s.turned
+	s.mu.Unlock()
+	if serving != 0 || turned != 3 {
+		t.Errorf("%d places taken, %d turned away, want 0 and 3", serving, turned)
+	}
+	answered := dial(t, addr)
+	send(t, answered, post("/hook", "a=1"))
+	expect(t, answered, noClose)
+	expectClosed(t, answered)
+
+	s.mu.Lock()
+	s.turned += maxTurnedAway
+	s.mu.Unlock()
+	expectClosed(t, dial(t, addr)) // one too many is closed without a word
+	s.mu.Lock()
+	s.turned -= maxTurnedAway
+	s.mu.Unlock()
+	if got := s.Stats(); got.Forbidden != 2 || h.taken() != nil {
+		t.Errorf("Forbidden = %d, want 2; the Handler got %q", got.Forbidden, h.taken())
+	}
+}
+
 func TestMaxConns(t *testing.T) {
 	h := &recorder{}
 	s, addr := started(t, Config{MaxConns: 1}, h)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// maxTurnedAway is how many connections over MaxConns are told 503 at the
-	// same time. Any further ones are closed without a word.
+	// maxTurnedAway is how many connections are turned away at the same time:
+	// told 503 over MaxConns, or 403 when the peer is not allowed. Any further
+	// ones are closed without a word.
 	maxTurnedAway = 64
 
 	// Serve waits this long after an accept failed for lack of resources,
@@ -97,6 +98,10 @@ func (s *Server) forget(src *source) {
 // start gives a new connection its goroutine, or turns it away.
 func (s *Server) start(socket net.Conn) {
 	c := newConn(socket, s.cfg.TLS, &s.counters)
+	if s.callers.stranger(c.peer) {
+		s.placeStranger(c)
+		return
+	}
 	if s.place(c) {
 		return
 	}
@@ -120,6 +125,19 @@ func (s *Server) place(c *conn) bool {
 	}
 	s.run(c, &s.serving, s.serve)
 	return true
+}
+
+// placeStranger has c served among the few that are turned away: a stranger gets
+// his 403, but none of the places that callers need.
+func (s *Server) placeStranger(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() || s.turned >= maxTurnedAway {
+		s.refuseConn(forbidden, c)
+		c.kill()
+		return
+	}
+	s.run(c, &s.turned, s.serve)
 }
 
 // placeTurnedAway has c told that there is no room, unless there is none for

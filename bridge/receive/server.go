@@ -62,7 +62,7 @@ func New(cfg Config, h Handler) *Server {
 		ReadTimeout:        cfg.ReadTimeout,
 		WriteTimeout:       cfg.WriteTimeout,
 		IdleTimeout:        cfg.IdleTimeout,
-		Concurrency:        cfg.MaxConns,
+		Concurrency:        cfg.MaxConns + maxTurnedAway, // place and placeStranger count
 
 		// Nothing but the status is told: no Server, no Content-Type. Without
 		// a Date fasthttp does not start the goroutine that keeps its clock,
@@ -83,7 +83,8 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	if ok {
 		o = s.ask(ctx.PostBody())
 	}
-	if s.draining.Load() || !ctx.Request.Header.IsHTTP11() {
+	// One who is refused before the Handler does not get to keep a place.
+	if !ok || s.draining.Load() || !ctx.Request.Header.IsHTTP11() {
 		ctx.SetConnectionClose()
 	}
 	s.reply(ctx, o)

@@ -17,9 +17,8 @@ const (
 	no          = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 	bad         = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 	badClose    = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-	missing     = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+	noClose     = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	missClose   = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-	method      = "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nAllow: POST\r\n\r\n"
 	methodClose = "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nAllow: POST\r\nConnection: close\r\n\r\n"
 	slowClose   = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	largeClose  = "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -97,29 +96,29 @@ func TestReplies(t *testing.T) {
 		{name: "what the media server sends", request: "POST /hook HTTP/1.0\r\nHost: bridge\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
 			"Connection: Close\r\nContent-Length: 12\r\n\r\ncall=publish", reply: okClose, closed: true, bodies: []string{"call=publish"}},
 		{name: "HTTP/1.0 refused", request: "POST /hook HTTP/1.0\r\nContent-Length: 2\r\n\r\nno", closed: true, bodies: []string{"no"},
-			reply: "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+			reply: noClose},
 		{name: "HTTP/1.0 keep-alive closes too", request: "POST /hook HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\na=1", reply: okClose, closed: true, bodies: []string{"a=1"}},
 		{name: "Connection: close", request: headed("Connection: close\r\nContent-Length: 3\r\n", "a=1"), reply: okClose, closed: true, bodies: []string{"a=1"}},
 		{name: "Connection: close in a list", request: headed("Connection: foo, Close\r\nContent-Length: 3\r\n", "a=1"), reply: okClose, closed: true, bodies: []string{"a=1"}},
-		{name: "pipelined", request: post("/hook", "1") + post("/hook", "no") + post("/x", "2") + post("/hook", "3"), reply: ok + no + missing + ok, bodies: []string{"1", "no", "3"}},
+		{name: "pipelined", request: post("/hook", "1") + post("/hook", "no") + post("/x", "2") + post("/hook", "3"), reply: ok + no + missClose, closed: true, bodies: []string{"1", "no"}},
 		{name: "pipelined after close is not read", request: headed("Connection: close\r\nContent-Length: 1\r\n", "1") + post("/hook", "2"), reply: okClose, closed: true, bodies: []string{"1"}},
 
-		{name: "wrong path", request: post("/", "a=1"), reply: missing},
-		{name: "longer path", request: post("/hook/", "a=1"), reply: missing},
-		{name: "dots are not resolved", request: post("/x/../hook", "a=1"), reply: missing},
-		{name: "slashes are not merged", request: post("//hook", "a=1"), reply: missing},
-		{name: "escapes are not decoded", request: post("/%68ook", "a=1"), reply: missing},
-		{name: "case counts", request: post("/Hook", "a=1"), reply: missing},
-		{name: "a fragment is no end of the path", request: post("/hook#x", "a=1"), reply: missing},
-		{name: "path parameters", request: post("/hook;a=1", "a=1"), reply: missing},
-		{name: "absolute form without path", request: post("http://elsewhere", "a=1"), reply: missing},
-		{name: "absolute form, path in the query", request: post("http://elsewhere?/hook", "a=1"), reply: missing},
-		{name: "asterisk", request: "OPTIONS * HTTP/1.1\r\nHost: bridge\r\nContent-Length: 0\r\n\r\n", reply: missing},
-		{name: "authority form", request: "CONNECT hook:80 HTTP/1.1\r\nHost: bridge\r\nContent-Length: 0\r\n\r\n", reply: missing},
+		{name: "wrong path", request: post("/", "a=1"), reply: missClose, closed: true},
+		{name: "longer path", request: post("/hook/", "a=1"), reply: missClose, closed: true},
+		{name: "dots are not resolved", request: post("/x/../hook", "a=1"), reply: missClose, closed: true},
+		{name: "slashes are not merged", request: post("//hook", "a=1"), reply: missClose, closed: true},
+		{name: "escapes are not decoded", request: post("/%68ook", "a=1"), reply: missClose, closed: true},
+		{name: "case counts", request: post("/Hook", "a=1"), reply: missClose, closed: true},
+		{name: "a fragment is no end of the path", request: post("/hook#x", "a=1"), reply: missClose, closed: true},
+		{name: "path parameters", request: post("/hook;a=1", "a=1"), reply: missClose, closed: true},
+		{name: "absolute form without path", request: post("http://elsewhere", "a=1"), reply: missClose, closed: true},
+		{name: "absolute form, path in the query", request: post("http://elsewhere?/hook", "a=1"), reply: missClose, closed: true},
+		{name: "asterisk", request: "OPTIONS * HTTP/1.1\r\nHost: bridge\r\nContent-Length: 0\r\n\r\n", reply: missClose, closed: true},
+		{name: "authority form", request: "CONNECT hook:80 HTTP/1.1\r\nHost: bridge\r\nContent-Length: 0\r\n\r\n", reply: missClose, closed: true},
 		{name: "GET", request: "GET /hook HTTP/1.1\r\nHost: bridge\r\n\r\n", reply: methodClose, closed: true},
 		{name: "HEAD", request: "HEAD /hook HTTP/1.1\r\nHost: bridge\r\n\r\n", reply: methodClose, closed: true},
-		{name: "PUT", request: "PUT /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 3\r\n\r\na=1", reply: method},
-		{name: "method in lower case", request: "post /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 3\r\n\r\na=1", reply: method},
+		{name: "PUT", request: "PUT /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 3\r\n\r\na=1", reply: methodClose, closed: true},
+		{name: "method in lower case", request: "post /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 3\r\n\r\na=1", reply: methodClose, closed: true},
 		{name: "wrong path before wrong method", request: "GET /x HTTP/1.1\r\nHost: bridge\r\n\r\n", reply: missClose, closed: true},
 
 		{name: "declared too large", request: headed("Content-Length: 65\r\n", ""), reply: largeClose, closed: true},
@@ -133,7 +132,7 @@ func TestReplies(t *testing.T) {
 		{name: "100-continue too large", request: headed("Expect: 100-continue\r\nContent-Length: 65\r\n", ""), reply: largeClose, closed: true},
 		{name: "100-continue wrong path", closed: true, reply: missClose,
 			request: "POST /x HTTP/1.1\r\nHost: bridge\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"},
-		{name: "100-continue wrong method", reply: goOn + method,
+		{name: "100-continue wrong method", reply: goOn + methodClose, closed: true,
 			request: "PUT /hook HTTP/1.1\r\nHost: bridge\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\na=1"},
 		{name: "100-continue chunked too large", closed: true, reply: goOn + largeClose,
 			request: headed("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n", "41\r\n")},
@@ -208,17 +207,17 @@ func TestSecrets(t *testing.T) {
 		{name: "first", request: post("/in/hook/old-secret", "a"), reply: ok, bodies: []string{"a"}},
 		{name: "second", request: post("/in/hook/new-secret?x=y", "a"), reply: ok, bodies: []string{"a"}},
 		{name: "absolute form", request: post("http://h/in/hook/new-secret", "a"), reply: ok, bodies: []string{"a"}},
-		{name: "none", request: post("/in/hook", "a"), reply: missing},
-		{name: "an empty secret opens nothing", request: post("/in/hook/", "a"), reply: missing},
-		{name: "beginning of one", request: post("/in/hook/old-secre", "a"), reply: missing},
-		{name: "more than one", request: post("/in/hook/old-secret/", "a"), reply: missing},
-		{name: "other case", request: post("/in/hook/OLD-SECRET", "a"), reply: missing},
-		{name: "escaped", request: post("/in/hook/old%2Dsecret", "a"), reply: missing},
-		{name: "by way of dots", request: post("/in/hook/../hook/old-secret", "a"), reply: missing},
-		{name: "in the query", request: post("/in/hook?old-secret", "a"), reply: missing},
-		{name: "under another path", request: post("/in/hooks/old-secret", "a"), reply: missing},
-		{name: "wrong secret before wrong method", request: "PUT /in/hook/x HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n", reply: missing},
-		{name: "wrong method with the secret", request: "PUT /in/hook/old-secret HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n", reply: method},
+		{name: "none", request: post("/in/hook", "a"), reply: missClose, closed: true},
+		{name: "an empty secret opens nothing", request: post("/in/hook/", "a"), reply: missClose, closed: true},
+		{name: "beginning of one", request: post("/in/hook/old-secre", "a"), reply: missClose, closed: true},
+		{name: "more than one", request: post("/in/hook/old-secret/", "a"), reply: missClose, closed: true},
+		{name: "other case", request: post("/in/hook/OLD-SECRET", "a"), reply: missClose, closed: true},
+		{name: "escaped", request: post("/in/hook/old%2Dsecret", "a"), reply: missClose, closed: true},
+		{name: "by way of dots", request: post("/in/hook/../hook/old-secret", "a"), reply: missClose, closed: true},
+		{name: "in the query", request: post("/in/hook?old-secret", "a"), reply: missClose, closed: true},
+		{name: "under another path", request: post("/in/hooks/old-secret", "a"), reply: missClose, closed: true},
+		{name: "wrong secret before wrong method", request: "PUT /in/hook/x HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n", reply: missClose, closed: true},
+		{name: "wrong method with the secret", request: "PUT /in/hook/old-secret HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n", reply: methodClose, closed: true},
 	})
 }
 

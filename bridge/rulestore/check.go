@@ -98,7 +98,7 @@ func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info
 		}
 		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
 			asked++
-			good, known, err := f.history(ctx, kv, key, old)
+			good, known, err := f.history(ctx, kv, key, info.Config.MaxMsgsPerSubject, old)
 			if err != nil {
 				f.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
 			}
@@ -115,10 +115,12 @@ func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info
 	}
 }
 
-// history returns the newest version of key that compiles. Known is false when
-// the history reaches back to no good version and no delete, so that it says
-// nothing about what was in force before.
-func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key string, old *ledger) (good record, known bool, err error) {
+// history returns the newest version of key that compiles. Limit is how many
+// versions the bucket keeps. Known is false when the history is cut off before a
+// good version or a delete, so that it says nothing about what was in force
+// before. A shorter one begins with the key: nothing good came before it, and what a
+// snapshot has of the key has ended since.
+func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	versions, err := kv.History(ctx, key)
@@ -137,5 +139,5 @@ func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key strin
 			return good, true, nil
 		}
 	}
-	return record{}, false, nil
+	return record{}, int64(len(versions)) < limit, nil
 }

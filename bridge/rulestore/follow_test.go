@@ -159,11 +159,11 @@ func TestStrangeKeys(t *testing.T) {
 }
 
 func TestHistoryFallback(t *testing.T) {
-	const bad = `{"rules":[{"effect":"alow"}]}`
+	const bad, gone = `{"rules":[{"effect":"alow"}]}`, "gone"
 	tests := []struct {
 		name     string
 		history  uint8
-		versions []string // "" deletes
+		versions []string // "" deletes, gone removes all traces, as a TTL does in the end
 		snapshot bool     // the store saw the first version before
 		want     bool     // cam is allowed
 	}{
@@ -174,6 +174,7 @@ func TestHistoryFallback(t *testing.T) {
 		{"no history but a snapshot", 1, []string{allow("cam"), bad}, true, true},
 		{"history full of bad versions but a snapshot", 2, []string{allow("cam"), bad, bad, bad}, true, true},
 		{"a delete ends what the snapshot had", 5, []string{allow("cam"), "", bad}, true, false},
+		{"what has expired is not revived by a bad push", 5, []string{allow("cam"), gone, bad}, true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,11 +183,20 @@ func TestHistoryFallback(t *testing.T) {
 			f.create(jetstream.KeyValueConfig{Bucket: "rules", History: tt.history})
 			opts := quick(t)
 			for i, text := range tt.versions {
-				if text == "" {
+				switch text {
+				case "":
 					if err := f.kv.Delete(f.ctx, "acme"); err != nil {
 						t.Fatal(err)
 					}
-				} else {
+				case gone:
+					stream, err := f.js.Stream(f.ctx, "KV_rules")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := stream.Purge(f.ctx, jetstream.WithPurgeSubject("$KV.rules.acme")); err != nil {
+						t.Fatal(err)
+					}
+				default:
 					f.put("acme", text)
 				}
 				if i == 0 && tt.snapshot {

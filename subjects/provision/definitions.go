@@ -54,6 +54,7 @@ const day = 24 * time.Hour
 type Options struct {
 	Mode        Mode
 	RulesBucket string        // BRIDGE_RULES_BUCKET; "" is subjects.BucketRules
+	KeepRules   bool          // only look for the rules bucket: rules are in force that a new, empty one would end
 	Replicas    int           // of each stream and bucket, 1 to 5; 0 is 1
 	Timeout     time.Duration // of one request to the server; 0 is 5 s
 

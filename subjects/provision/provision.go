@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"bintubridge/subjects"
 )
 
 const defaultTimeout = 5 * time.Second
@@ -48,9 +50,13 @@ func Ensure(ctx context.Context, js jetstream.JetStream, opts Options) (Report, 
 	if err := opts.check(); err != nil {
 		return Report{}, err
 	}
-	e := ensurer{js: js, mode: opts.Mode, timeout: cmp.Or(opts.Timeout, defaultTimeout)}
+	e := ensurer{js: js, timeout: cmp.Or(opts.Timeout, defaultTimeout)}
 	var errs []error
 	for _, d := range definitions(opts) {
+		e.mode = opts.Mode
+		if opts.KeepRules && d.config.Name == "KV_"+cmp.Or(opts.RulesBucket, subjects.BucketRules) {
+			e.mode = Check
+		}
 		err := e.ensure(ctx, d)
 		errs = append(errs, err)
 		if isUnreachable(err) {

@@ -202,6 +202,21 @@ func TestShortTTLsAreKept(t *testing.T) {
 	}
 }
 
+// An empty rules bucket would end the rules that are in force: while there are
+// any, it is reported missing, and everything else is created.
+func TestKeepRules(t *testing.T) {
+	js := connect(t, startServer(t))
+	opts := provision.Options{Mode: provision.Auto, KeepRules: true, RulesBucket: "mine"}
+	report := ensure(t, js, opts)
+	if !slices.Equal(report.Missing, []string{"KV bucket mine"}) || len(report.Created) != 5 {
+		t.Errorf("missing %v, created %v", report.Missing, report.Created)
+	}
+	opts.KeepRules = false
+	if report = ensure(t, js, opts); !slices.Equal(report.Created, []string{"KV bucket mine"}) {
+		t.Errorf("created %v", report.Created)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	js := connect(t, startServer(t))
 	opts := provision.Options{
