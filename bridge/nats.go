@@ -16,6 +16,7 @@ import (
 // an operator who mends a server or its permissions need not restart bridges.
 func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, connected func()) (*nats.Conn, error) {
 	log = log.With("connection", use)
+	var told string // the last reason logged
 	opts := []nats.Option{
 		nats.Name("bridge " + cfg.Name + " " + use),
 		nats.CustomInboxPrefix("_INBOX_bridge"),
@@ -34,6 +35,12 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("NATS disconnected; events wait in the spool, rules stay as they are", "error", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { // of the connection's own goroutine
+			if text := err.Error(); text != told {
+				told = text
+				log.Warn("NATS cannot be reached; trying again and again", "error", err)
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

@@ -216,7 +216,8 @@ func (c *compiler) sums(path string, raw json.RawMessage) [][sha256.Size]byte {
 	c.texts(path, raw, func(path, text string) {
 		sum, err := hex.DecodeString(text)
 		if err != nil || len(sum) != sha256.Size {
-			c.add(path, quote(text), "the SHA-256 of the value, 64 hexadecimal digits")
+			// Not shown: it may be the secret itself, which belongs in no log.
+			c.add(path, fmt.Sprintf("a text of %d bytes", len(text)), "the SHA-256 of the value, 64 hexadecimal digits")
 			return
 		}
 		sums = append(sums, [sha256.Size]byte(sum))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -17,6 +18,9 @@ func (f *follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	stream, err := f.js.Stream(ctx, "KV_"+name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("bucket %s: %w; create it or set another name", name, jetstream.ErrBucketNotFound)
+	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // how the client says it while nothing is buffered
+		err = nats.ErrDisconnected
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
