@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Cursor is how far JetStream has acked the log.
@@ -33,21 +35,33 @@ const (
 
 // cursorFile keeps the cursor on disk. It is not safe for concurrent use.
 type cursorFile struct {
-	f     *os.File
-	count uint64
+	disk  disk
+	path  string
+	f     diskFile // nil until the first save: a disk that takes no writes can still be read
+	count uint64   // of the newest slot that was written whole
 	slot  [slotSize]byte
 }
 
-func openCursor(dir string) (*cursorFile, Cursor, error) {
-	f, err := os.OpenFile(filepath.Join(dir, cursorName), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, Cursor{}, fmt.Errorf("open cursor: %w", err)
-	}
+// openCursor reads the cursor of dir. When it cannot be read, the log begins at
+// its oldest record; what is saved from then on outlives the unread slots.
+func openCursor(d disk, dir string) (*cursorFile, Cursor, error) {
+	cf := &cursorFile{disk: d, path: filepath.Join(dir, cursorName)}
 	var slots [2 * slotSize]byte
-	if _, err := f.ReadAt(slots[:], 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, Cursor{}, errors.Join(fmt.Errorf("read cursor: %w", err), f.Close())
+	f, err := d.Open(cf.path, os.O_RDONLY)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return cf, Cursor{}, nil
+	case err == nil:
+		_, err = f.ReadAt(slots[:], 0)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		err = errors.Join(err, f.Close())
 	}
-	cf := &cursorFile{f: f}
+	if err != nil {
+		cf.count = uint64(time.Now().UnixNano())
+		return cf, Cursor{}, fmt.Errorf("read cursor: %w", err)
+	}
 	var cur Cursor
 	for _, slot := range [][]byte{slots[:slotSize], slots[slotSize:]} {
 		if c, count, ok := decodeSlot(slot); ok && count > cf.count {
@@ -57,22 +71,38 @@ func openCursor(dir string) (*cursorFile, Cursor, error) {
 	return cf, cur, nil
 }
 
-// save writes c over the older slot. A killed process keeps it; a power cut may
-// bring back an older one, and then JetStream's duplicate window takes care.
+// save writes c over the older slot; one that failed is tried again, so that
+// the other stays whole. A killed process keeps it; a power cut may bring back
+// an older one, and then JetStream's duplicate window takes care.
 func (cf *cursorFile) save(c Cursor) error {
-	cf.count++
+	if cf.f == nil {
+		f, err := cf.disk.Open(cf.path, os.O_CREATE|os.O_RDWR)
+		if err != nil {
+			return fmt.Errorf("open cursor: %w", err)
+		}
+		cf.f = f
+	}
+	count := cf.count + 1
 	b := cf.slot[:]
 	clear(b)
 	copy(b, cursorMagic)
-	binary.LittleEndian.PutUint64(b[8:], cf.count)
+	binary.LittleEndian.PutUint64(b[8:], count)
 	binary.LittleEndian.PutUint64(b[16:], c.Seq)
 	binary.LittleEndian.PutUint64(b[24:], c.StreamSeq)
 	copy(b[32:48], c.SpoolID)
 	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[8:], castagnoli))
-	if _, err := cf.f.WriteAt(b, int64(cf.count%2)*slotSize); err != nil {
+	if _, err := cf.f.WriteAt(b, int64(count%2)*slotSize); err != nil {
 		return fmt.Errorf("save cursor: %w", err)
 	}
+	cf.count = count
 	return nil
+}
+
+func (cf *cursorFile) close() error {
+	if cf.f == nil {
+		return nil
+	}
+	return errors.Join(cf.f.Sync(), cf.f.Close())
 }
 
 func decodeSlot(b []byte) (c Cursor, count uint64, ok bool) {
@@ -85,3 +115,36 @@ func decodeSlot(b []byte) (c Cursor, count uint64, ok bool) {
 		SpoolID:   string(bytes.TrimRight(b[32:48], "\x00")),
 	}, binary.LittleEndian.Uint64(b[8:]), true
 }
+
+// ack moves the cursor forward to c; one behind the present is ignored.
+func (s *Spool) ack(c Cursor) error {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	if c.Seq <= s.acked.Seq {
+		return nil
+	}
+	s.acked = c
+	return s.cursor.save(c)
+}
+
+// takeBack moves the cursor back to c: what was acked behind it is to be read
+// again. Records that are not kept any more are not.
+func (s *Spool) takeBack(c Cursor) error {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	if c.Seq >= s.acked.Seq {
+		return nil
+	}
+	s.acked = c
+	return s.cursor.save(c)
+}
+
+// Acked returns the cursor.
+func (s *Spool) Acked() Cursor {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	return s.acked
+}
+
+// Tail returns the sequence of the last record.
+func (s *Spool) Tail() uint64 { return s.tail.Load() }

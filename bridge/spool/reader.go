@@ -5,7 +5,14 @@ import (
 	"os"
 )
 
-const readBuffer = 256 << 10
+const (
+	readBuffer = 256 << 10
+
+	// maxReadFailures is how often in a row a file may fail to be read before its
+	// records are skipped. The forwarder backs off in between, so that a disk has
+	// a moment to recover.
+	maxReadFailures = 5
+)
 
 // Reader follows the log and moves its cursor. It belongs to one goroutine, and
 // there is one at a time: wake-up and cursor are the spool's.
@@ -14,10 +21,12 @@ type Reader struct {
 	pos uint64 // the last sequence returned or skipped
 
 	seg  *segment // being read, nil before the first and between two
-	file *os.File
+	file diskFile
 	off  int64  // of the first byte not yet in buf
 	buf  []byte // bytes read
 	rest []byte // of them, not yet returned
+
+	failures int // reads that failed since the last record
 }
 
 // Reader returns a reader that starts behind the last acked record.
@@ -29,28 +38,39 @@ func (s *Spool) Reader() *Reader {
 // appended it and its payload, valid until the following call. The payload is nil when
 // there is no next record yet. A record that does not read back as written is
 // reported, and the reader goes on with the next segment: nothing blocks the
-// queue. An error is a file that cannot be read; Next may be called again.
+// queue. An error is a file that cannot be read now; Next may be called again, and
+// a file that fails for long is skipped like one that does not read back.
 func (r *Reader) Next() (seq uint64, spoolID string, payload []byte, err error) {
 	for {
 		if r.seg == nil {
-			if ok, err := r.enter(); !ok || err != nil {
-				return 0, "", nil, err
+			seg := r.find()
+			if seg == nil {
+				return 0, "", nil, nil
+			}
+			if err := r.enter(seg); err != nil {
+				if r.again(seg, err) {
+					return 0, "", nil, err
+				}
+				continue
 			}
 		}
 		seq, payload, err := r.take()
 		switch {
 		case err != nil:
-			r.skip(err)
+			r.skip(r.seg, err)
 		case payload == nil:
 			more, err := r.fill()
 			if err != nil {
-				return 0, "", nil, err
+				if r.again(r.seg, err) {
+					return 0, "", nil, err
+				}
+				continue
 			}
 			if !more && !r.leave() {
 				return 0, "", nil, nil
 			}
 		case seq > r.pos:
-			r.pos = seq
+			r.pos, r.failures = seq, 0
 			return seq, r.seg.header.id, payload, nil
 		}
 	}
@@ -82,6 +102,9 @@ func (r *Reader) TakeBack(after uint64, spoolID string, streamSeq uint64) error 
 func (r *Reader) Oldest() uint64 {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	if len(r.s.segments) == 0 {
+		return r.s.next
+	}
 	return r.s.segments[0].header.first
 }
 
@@ -116,26 +139,37 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// enter opens the segment that holds the record after pos, if there is one.
-func (r *Reader) enter() (bool, error) {
+// find returns the segment that holds the record after pos, if there is one.
+func (r *Reader) find() *segment {
 	r.s.mu.Lock()
-	var seg *segment
-	for _, candidate := range r.s.segments {
-		if candidate.last.Load() > r.pos {
-			seg = candidate
-			break
+	defer r.s.mu.Unlock()
+	for _, seg := range r.s.segments {
+		if seg.last.Load() > r.pos {
+			return seg
 		}
 	}
-	r.s.mu.Unlock()
-	if seg == nil {
-		return false, nil
-	}
-	f, err := os.Open(seg.path)
+	return nil
+}
+
+func (r *Reader) enter(seg *segment) error {
+	f, err := r.s.disk.Open(seg.path, os.O_RDONLY)
 	if err != nil {
-		return false, fmt.Errorf("read spool: %w", err)
+		return fmt.Errorf("read spool: %w", err)
 	}
 	r.seg, r.file, r.off, r.rest = seg, f, headerSize, nil
-	return true, nil
+	return nil
+}
+
+// again says whether a failed read of seg is worth another; when not, its records
+// are skipped.
+func (r *Reader) again(seg *segment, err error) bool {
+	r.failures++
+	if r.failures < maxReadFailures {
+		return true
+	}
+	r.failures = 0
+	r.skip(seg, err)
+	return false
 }
 
 // take returns the record at the start of rest, or a nil payload when it is not all there.
@@ -167,12 +201,12 @@ func (r *Reader) fill() (bool, error) {
 	}
 	r.buf = r.buf[:min(int64(cap(r.buf)), int64(n)+left)]
 	got, err := r.file.ReadAt(r.buf[n:], r.off)
-	if err != nil && got < len(r.buf)-n {
-		r.rest = r.buf[:n]
-		return false, fmt.Errorf("read spool: %w", err)
-	}
+	r.buf = r.buf[:n+got]
 	r.off += int64(got)
 	r.rest = r.buf
+	if got == 0 { // what came before an error is returned first
+		return false, fmt.Errorf("read spool: %w", err)
+	}
 	return true, nil
 }
 
@@ -180,8 +214,7 @@ func (r *Reader) fill() (bool, error) {
 // go on with.
 func (r *Reader) leave() bool {
 	r.s.mu.Lock()
-	active := r.s.segments[len(r.s.segments)-1]
-	done := r.seg != active && r.off >= r.seg.size.Load()
+	done := r.seg != r.s.active && r.off >= r.seg.size.Load()
 	r.s.mu.Unlock()
 	if !done {
 		return false
@@ -192,15 +225,15 @@ func (r *Reader) leave() bool {
 	return true
 }
 
-// skip gives up the rest of the segment as it is now.
-func (r *Reader) skip(cause error) {
+// skip gives up the rest of seg as it is now.
+func (r *Reader) skip(seg *segment, cause error) {
 	r.s.mu.Lock()
-	r.seg.damage = cause
-	last := r.seg.last.Load()
-	r.off, r.rest = r.seg.size.Load(), nil
+	seg.damage = cause
+	last := seg.last.Load()
+	r.off, r.rest = seg.size.Load(), nil
 	r.s.lost += last - r.pos
 	r.s.mu.Unlock()
 	r.s.opts.Log.Error("spool: records cannot be read back and are skipped; the segment is kept",
-		"segment", r.seg.path, "after", r.pos, "until", last, "error", cause)
+		"segment", seg.path, "after", r.pos, "until", last, "error", cause)
 	r.pos = last
 }

@@ -2,9 +2,12 @@ package spool
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -12,18 +15,24 @@ import (
 )
 
 const (
-	segmentSuffix = ".seg"
-	damagedSuffix = ".damaged"
+	segmentSuffix  = ".seg"
+	damagedSuffix  = ".damaged"
+	rewriteSuffix  = ".rewrite"
+	preparedSuffix = ".prepared"
+	preparedName   = "next" + preparedSuffix
 )
 
-// segment is one file of the log. Spool.mu guards what is not atomic; size and
-// last move only forward, size before last, so that a reader who sees a sequence
-// finds its bytes.
+// segment is one file of the log. Spool.mu guards what is not atomic and not
+// said otherwise; size and last move only forward, size before last, so that a
+// reader who sees a sequence finds its bytes.
 type segment struct {
 	path    string
 	header  header
 	size    atomic.Int64  // bytes up to the end of the last whole record
 	last    atomic.Uint64 // sequence of the last whole record, header.first-1 when empty
+	safe    atomic.Uint64 // every record up to here is on the disk; moved under syncer.mu
+	file    diskFile      // for appends; nil in segments of earlier runs; closed under syncer.mu
+	spoilt  bool          // takes no more records: a failed write may have left bytes behind size
 	damage  error         // why the bytes after size are not readable, if there are any
 	ackedAt time.Time     // when the janitor first saw all of it acked
 }
@@ -32,56 +41,52 @@ func segmentPath(dir string, first uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%020d%s", first, segmentSuffix))
 }
 
-// createSegment makes the file of a new segment; durable makes its name survive
-// a power cut.
-func createSegment(dir string, first uint64, id string, durable bool) (*segment, *os.File, error) {
+// newSegment returns an empty segment that has no file yet.
+func newSegment(dir string, first uint64, id string) *segment {
 	seg := &segment{
 		path:   segmentPath(dir, first),
 		header: header{first: first, id: id, created: time.Now()},
 	}
-	f, err := os.OpenFile(seg.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("create segment: %w", err)
-	}
-	if _, err = f.Write(seg.header.encode()); err == nil && durable {
-		err = errors.Join(f.Sync(), syncDir(dir))
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("create segment %s: %w", seg.path, err), f.Close(), os.Remove(seg.path))
-	}
 	seg.size.Store(headerSize)
 	seg.last.Store(first - 1)
-	return seg, f, nil
+	seg.safe.Store(first - 1)
+	return seg
 }
 
-// openSegment reads a segment of an earlier run up to its last whole record.
-// What follows is described by damage; only an unreadable file is an error.
-func openSegment(path string) (*segment, error) {
-	f, err := os.Open(path)
+func (seg *segment) empty() bool { return seg.last.Load() < seg.header.first }
+
+// readSegment reads a segment of an earlier run up to its last whole record. What
+// follows it is described by damage; torn says that it is the rest of one
+// write and nothing else is behind it. length is the file's.
+func readSegment(d disk, path string) (seg *segment, length int64, torn bool, err error) {
+	seg = &segment{path: path}
+	f, err := d.Open(path, os.O_RDONLY)
 	if err != nil {
-		return nil, fmt.Errorf("open segment: %w", err)
+		return seg, 0, false, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
-	seg := &segment{path: path}
-	r := bufio.NewReaderSize(f, 1<<20)
+	if length, err = f.Size(); err != nil {
+		return seg, 0, false, fmt.Errorf("open segment %s: %w", path, err)
+	}
+	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 1<<20)
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(r, head); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read segment %s: %w", path, err)
+		seg.damage = fmt.Errorf("read segment: %w", err)
+		return seg, length, false, nil
 	}
 	if seg.header, err = decodeHeader(head); err != nil {
 		seg.damage = err
-		return seg, nil
+		blank := len(bytes.TrimRight(head, "\x00")) == 0 && errors.Is(restIsZero(r, 0), errEnd)
+		return seg, length, length < headerSize || blank, nil
 	}
 	size, last, err := scan(r, seg.header)
 	seg.size.Store(size)
 	seg.last.Store(last)
-	if err != nil && !errors.Is(err, errEnd) {
-		if !errors.Is(err, ErrCorrupt) {
-			return nil, fmt.Errorf("read segment %s: %w", path, err)
-		}
-		seg.damage = err
+	if errors.Is(err, errEnd) {
+		return seg, length, false, nil
 	}
-	return seg, nil
+	seg.damage = err
+	return seg, length, errors.Is(err, ErrCorrupt) && nothingAfter(f, length, seg), nil
 }
 
 // scan reads records until one is not whole, and returns where the whole ones
@@ -139,11 +144,35 @@ func restIsZero(r *bufio.Reader, last uint64) error {
 	}
 }
 
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
+// maxRest bounds what nothingAfter reads into memory. A write torn by a crash
+// is far below it; more than that is damage and is kept.
+const maxRest = defaultSegmentBytes + MaxPayload
+
+// nothingAfter reports that no whole record of seg lies anywhere behind its last
+// one, so that cutting the rest off loses nothing that was ever answered.
+func nothingAfter(f io.ReaderAt, length int64, seg *segment) bool {
+	size, last := seg.size.Load(), seg.last.Load()
+	if length-size > maxRest {
+		return false
 	}
-	return errors.Join(d.Sync(), d.Close())
+	rest := make([]byte, length-size)
+	if n, err := f.ReadAt(rest, size); n < len(rest) && err != nil {
+		return false
+	}
+	written := len(bytes.TrimRight(rest, "\x00"))
+	for at := 0; at < written; at += alignment {
+		b := rest[at:]
+		need, err := frameNeeds(b)
+		if err != nil || need > len(b) {
+			continue
+		}
+		// Only a sequence that fits is worth a checksum over what may be megabytes.
+		if seq := binary.LittleEndian.Uint64(b[8:]); seq <= last || seq-last > uint64(len(rest)/alignment) {
+			continue
+		}
+		if _, _, err := decodeFrame(b, seg.header.salt); err == nil {
+			return false
+		}
+	}
+	return true
 }

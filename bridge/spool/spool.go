@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +30,7 @@ type Options struct {
 	Dir          string        // made when missing; the caller holds a lock on it
 	Sync         SyncMode      // default SyncInterval
 	SyncInterval time.Duration // default 50 ms; only with SyncInterval
-	MaxBytes     int64         // of all segments together, default 1 GiB; then Append returns ErrFull
+	MaxBytes     int64         // of all segments together, reserved room included, default 1 GiB; then Append returns ErrFull
 	SegmentBytes int64         // default 64 MiB, at most a quarter of MaxBytes
 	Retain       time.Duration // how long acked segments are kept, default 5 min; less when room is needed
 	Log          *slog.Logger
@@ -43,26 +40,36 @@ type Options struct {
 // belongs to the forwarder.
 type Spool struct {
 	opts Options
+	disk disk
 	id   string
 
-	mu       sync.Mutex
-	closed   bool
-	segments []*segment // oldest first; the last one is active
-	file     *os.File   // of the active segment
-	unsynced []*os.File // sealed files that wait for their sync and close
-	frame    []byte     // the record being written
-	next     uint64     // sequence of the next record
-	bytes    int64      // on disk, all segments
-	lost     uint64     // records that did not read back
+	mu          sync.Mutex
+	closed      bool
+	segments    []*segment // oldest first; the active one is the last
+	active      *segment   // takes the appends; nil when there is none: the next append starts one
+	sealed      []*segment // take no more appends and are not settled yet, see syncer
+	prepared    diskFile   // reserved and empty, for the next rotation; nil when there is none
+	renamed     bool       // names in the folder changed since it was synced
+	frame       []byte     // the record being written
+	next        uint64     // sequence of the next record
+	bytes       int64      // headers and records of all segments
+	lost        uint64     // records that did not read back
+	quarantined int        // files set aside, by this run and those before
+	ages        ages
+	createErr   error     // why no segment could be created
+	createAfter time.Time // and when it is tried again
+	trouble     error     // of the last append; nil when it was written
 
 	tail  atomic.Uint64 // last appended sequence
 	armed atomic.Bool   // the reader waits on wake
 	wake  chan struct{}
 
+	appends appendStats
 	syncer  syncer
 	cursor  *cursorFile // under ackMu
 	ackMu   sync.Mutex
 	acked   Cursor
+	kick    chan struct{} // there is work for the janitor
 	quit    chan struct{}
 	janitor sync.WaitGroup
 
@@ -70,34 +77,57 @@ type Spool struct {
 }
 
 // Open reads the log in o.Dir and starts a new segment. Damage never makes it
-// fail, a folder or file it may not use does.
+// fail, and neither does a disk that is full or failing: then appends fail until
+// it recovers, and Stats says why. A folder or file it may not use does.
 func Open(o Options) (*Spool, error) {
-	o = o.withDefaults()
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("spool folder: %w", err)
+	s, err := openOn(osDisk{}, o)
+	if err != nil {
+		return nil, err
 	}
+	s.janitor.Go(s.keepHouse)
+	return s, nil
+}
+
+// openOn is Open without the janitor.
+func openOn(d disk, o Options) (*Spool, error) {
+	o = o.withDefaults()
 	s := &Spool{
 		opts: o,
+		disk: d,
 		id:   strings.ToLower(rand.Text()[:idLen]),
 		wake: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1),
 		quit: make(chan struct{}),
 	}
 	s.syncer.mode = o.Sync
+	if err := d.MakeDir(o.Dir); err != nil && !passing(err) {
+		return nil, fmt.Errorf("spool folder: %w", err)
+	}
 	var err error
-	if s.cursor, s.acked, err = openCursor(o.Dir); err != nil {
-		return nil, err
+	if s.cursor, s.acked, err = openCursor(d, o.Dir); err != nil {
+		if !passing(err) {
+			return nil, err
+		}
+		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
 	if err := s.load(); err != nil {
-		return nil, errors.Join(err, s.cursor.f.Close())
+		return nil, err
 	}
-	seg, f, err := createSegment(o.Dir, s.next, s.id, o.Sync != SyncOff)
-	if err != nil {
-		return nil, errors.Join(err, s.cursor.f.Close())
-	}
-	s.segments, s.file = append(s.segments, seg), f
-	s.bytes += headerSize
 	s.tail.Store(s.next - 1)
-	s.janitor.Go(s.keepHouse)
+	s.ages.note(s.next-1, time.Now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.rotateLocked(); err != nil {
+		if !passing(err) {
+			return nil, err
+		}
+		s.trouble = err
+		o.Log.Error("spool: takes no events until its disk recovers", "error", err)
+		return s, nil
+	}
+	if s.bytes-headerSize+o.SegmentBytes <= o.MaxBytes {
+		reserve(s.active.file, o.SegmentBytes, headerSize)
+	}
 	return s, nil
 }
 
@@ -121,51 +151,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// load finds the segments of earlier runs, the sequence to go on with and their size.
-func (s *Spool) load() error {
-	paths, err := filepath.Glob(filepath.Join(s.opts.Dir, "*"+segmentSuffix))
-	if err != nil {
-		return fmt.Errorf("list segments: %w", err)
-	}
-	slices.Sort(paths) // names are fixed-width sequences
-	s.next = s.acked.Seq + 1
-	for _, path := range paths {
-		seg, err := openSegment(path)
-		if err != nil {
-			return err
-		}
-		if seg.damage != nil {
-			s.opts.Log.Warn("spool segment is damaged; its readable records are forwarded and the file is kept",
-				"segment", path, "error", seg.damage)
-		}
-		if seg.size.Load() <= headerSize { // nothing readable in it
-			if err := seg.discard(); err != nil {
-				return err
-			}
-			continue
-		}
-		s.segments = append(s.segments, seg)
-		s.bytes += seg.size.Load()
-		s.next = max(s.next, seg.last.Load()+1)
-	}
-	return nil
-}
-
-// discard takes the segment out of the log: deleted, or set aside under another
-// name when it holds bytes that nobody has read.
-func (seg *segment) discard() error {
-	var err error
-	if seg.damage != nil {
-		err = os.Rename(seg.path, fmt.Sprintf("%s.%d%s", seg.path, time.Now().UnixNano(), damagedSuffix))
-	} else {
-		err = os.Remove(seg.path)
-	}
-	if err != nil {
-		return fmt.Errorf("discard segment: %w", err)
-	}
-	return nil
-}
-
 // Append writes payload (1 to MaxPayload bytes) as the next record and returns
 // its sequence. When it returns nil, the record survives what the package's
 // crash model says. On an error nothing was appended, but for a failed fsync with
@@ -175,8 +160,10 @@ func (s *Spool) Append(payload []byte) (uint64, error) {
 	if len(payload) == 0 || len(payload) > MaxPayload {
 		return 0, fmt.Errorf("spool: payload of %d bytes, allowed are 1 to %d", len(payload), MaxPayload)
 	}
-	seq, err := s.write(payload)
+	start := s.appends.begin(s.tail.Load())
+	seg, seq, err := s.write(payload)
 	if err != nil {
+		s.appends.failed.Add(1)
 		return 0, err
 	}
 	if s.armed.Load() && s.armed.CompareAndSwap(true, false) {
@@ -186,125 +173,72 @@ func (s *Spool) Append(payload []byte) (uint64, error) {
 		}
 	}
 	if s.syncer.mode == SyncAlways {
-		if err := s.syncer.commit(s, seq); err != nil {
+		if err := s.syncer.commit(s, seg, seq); err != nil {
+			s.appends.failed.Add(1)
 			return 0, err
 		}
 	}
+	s.appends.end(start)
 	return seq, nil
 }
 
-func (s *Spool) write(payload []byte) (uint64, error) {
+// write puts payload behind the last record and returns where.
+func (s *Spool) write(payload []byte) (*segment, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return 0, ErrClosed
+		return nil, 0, ErrClosed
 	}
 	need := int64(frameLen(len(payload)))
 	if s.bytes+need > s.opts.MaxBytes {
-		return 0, ErrFull
+		s.trouble = ErrFull
+		return nil, 0, ErrFull
 	}
-	active := s.segments[len(s.segments)-1]
-	if size := active.size.Load(); size > headerSize && size+need > s.opts.SegmentBytes {
-		if err := s.rotateLocked(); err != nil {
-			return 0, err
-		}
-		active = s.segments[len(s.segments)-1]
+	if err := s.makeRoomLocked(need); err != nil {
+		s.trouble = err
+		return nil, 0, err
 	}
-	seq, size := s.next, active.size.Load()
-	s.frame = appendFrame(s.frame[:0], active.header.salt, seq, payload)
-	if _, err := s.file.WriteAt(s.frame, size); err != nil {
-		// What was written of the record must not be found by a later Open.
-		return 0, errors.Join(fmt.Errorf("append to spool: %w", err), s.file.Truncate(size))
+	seg := s.active
+	seq, size := s.next, seg.size.Load()
+	s.frame = appendFrame(s.frame[:0], seg.header.salt, seq, payload)
+	if _, err := seg.file.WriteAt(s.frame, size); err != nil {
+		s.trouble = s.undoLocked(seg, err)
+		return nil, 0, s.trouble
 	}
-	active.size.Store(size + need)
-	active.last.Store(seq)
+	seg.size.Store(size + need)
+	seg.last.Store(seq)
 	s.next++
 	s.bytes += need
 	s.tail.Store(seq)
-	return seq, nil
-}
-
-// rotateLocked seals the active segment and starts the next. mu is held.
-func (s *Spool) rotateLocked() error {
-	seg, f, err := createSegment(s.opts.Dir, s.next, s.id, s.opts.Sync != SyncOff)
-	if err != nil {
-		return err
+	s.trouble = nil
+	if half := s.opts.SegmentBytes / 2; size < half && size+need >= half {
+		s.wakeJanitor() // time to prepare the next one
 	}
-	sealed := s.file
-	s.segments, s.file = append(s.segments, seg), f
-	s.bytes += headerSize
-	if s.syncer.mode == SyncOff {
-		return sealed.Close() // nobody would sync and close it later
-	}
-	s.unsynced = append(s.unsynced, sealed)
-	return nil
+	return seg, seq, nil
 }
 
-// ack moves the cursor forward to c; one behind the present is ignored.
-func (s *Spool) ack(c Cursor) error {
-	s.ackMu.Lock()
-	defer s.ackMu.Unlock()
-	if c.Seq <= s.acked.Seq {
-		return nil
-	}
-	s.acked = c
-	return s.cursor.save(c)
-}
-
-// takeBack moves the cursor back to c: what was acked behind it is to be read
-// again. Records that are not kept any more are not.
-func (s *Spool) takeBack(c Cursor) error {
-	s.ackMu.Lock()
-	defer s.ackMu.Unlock()
-	if c.Seq >= s.acked.Seq {
-		return nil
-	}
-	s.acked = c
-	return s.cursor.save(c)
-}
-
-// Acked returns the cursor.
-func (s *Spool) Acked() Cursor {
-	s.ackMu.Lock()
-	defer s.ackMu.Unlock()
-	return s.acked
-}
-
-// Tail returns the sequence of the last record.
-func (s *Spool) Tail() uint64 { return s.tail.Load() }
-
-// Stats is a picture of the spool for metrics and status.
-type Stats struct {
-	Events    uint64 `json:"events"`   // appended and not acked
-	Bytes     int64  `json:"bytes"`    // on disk, all segments
-	Segments  int    `json:"segments"` // files
-	Damaged   int    `json:"damaged"`  // of them with bytes that cannot be read
-	Lost      uint64 `json:"lost"`     // records that did not read back and were skipped
-	Tail      uint64 `json:"tail"`     // last appended sequence
-	Acked     uint64 `json:"acked"`    // last acked sequence
-	SyncError string `json:"sync_error,omitempty"`
-}
-
-// Stats returns the present figures.
-func (s *Spool) Stats() Stats {
-	acked := s.Acked().Seq
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := Stats{Bytes: s.bytes, Segments: len(s.segments), Lost: s.lost, Tail: s.tail.Load(), Acked: acked}
-	st.Events = st.Tail - min(acked, st.Tail)
-	for _, seg := range s.segments {
-		if seg.damage != nil {
-			st.Damaged++
+// undoLocked makes sure that what a failed write left of a record is never read,
+// and returns the error of the append. mu is held.
+func (s *Spool) undoLocked(seg *segment, cause error) error {
+	size := seg.size.Load()
+	err := seg.file.Truncate(size)
+	switch {
+	case err != nil:
+		// The bytes stay, perhaps even as a record that reads back. Its sequence is
+		// given to no other, and the segment ends before it.
+		seg.spoilt = true
+		s.next++
+		if seg.empty() { // a new segment was no help: do not make one for each request
+			s.createErr, s.createAfter = cause, time.Now().Add(createBackoff)
 		}
+	case !noRoom(cause) && !seg.empty():
+		seg.spoilt = true // the next file may lie on a better part of the disk
 	}
-	if err := s.syncer.lastError(); err != nil {
-		st.SyncError = err.Error()
-	}
-	return st
+	return fmt.Errorf("append to spool: %w", errors.Join(cause, err))
 }
 
-// Close stops the janitor, makes the log durable and closes its files. Appends
-// that come later get ErrClosed.
+// Close stops the janitor, makes the log durable, gives back reserved room and
+// closes the files. Appends that come later get ErrClosed.
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -312,11 +246,20 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
+	prepared := s.prepared
+	s.prepared = nil
 	s.mu.Unlock()
 	close(s.quit)
 	s.janitor.Wait()
-	err := s.syncer.sync(s)
+	var err error
+	if prepared != nil {
+		err = errors.Join(prepared.Close(), s.disk.Remove(s.preparedPath()))
+	}
+	s.mu.Lock()
+	s.sealLocked()
+	s.mu.Unlock()
+	err = errors.Join(err, s.syncer.finish(s))
 	s.ackMu.Lock()
 	defer s.ackMu.Unlock()
-	return errors.Join(err, s.file.Close(), s.cursor.f.Sync(), s.cursor.f.Close())
+	return errors.Join(err, s.cursor.close())
 }

@@ -30,128 +30,186 @@ func ParseSyncMode(text string) (SyncMode, error) {
 	return 0, fmt.Errorf("unknown sync mode %q: want interval, always or off", text)
 }
 
-// syncer knows what is on the disk.
+// syncer brings records to the disk, and settles sealed segments: cut to their
+// records, synced, closed. It never holds Spool.mu while the disk works.
 type syncer struct {
 	mode SyncMode
 
-	mu     sync.Mutex // held over an fsync, so that those who wait share it
-	synced uint64     // every record up to here is on the disk
+	mu        sync.Mutex // held over an fsync, so that those who wait share it
+	abandoned []*segment // a sync of them failed; added by syncs, taken out by the janitor
 
-	errMu sync.Mutex
-	err   error // of the last sync
+	statMu sync.Mutex // never held while the disk works, so that a report does not wait for it
+	err    error      // of the last sync, and as long as a segment is abandoned
+	stats  SyncStats
 }
 
-// commit returns when seq is on the disk. Whoever comes first syncs for all that
-// were written by then.
-func (y *syncer) commit(s *Spool, seq uint64) error {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.synced >= seq {
+// commit returns when the record seq of seg is on the disk. Whoever comes first
+// syncs for all that were written by then. While a segment is abandoned it
+// returns the error at once: requests do not wait for a disk to recover.
+func (y *syncer) commit(s *Spool, seg *segment, seq uint64) error {
+	if seg.safe.Load() >= seq {
 		return nil
 	}
-	return y.syncLocked(s)
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if seg.safe.Load() >= seq {
+		return nil
+	}
+	err := y.syncLocked(s)
+	if err == nil && seg.safe.Load() < seq {
+		err = fmt.Errorf("sync spool: record %d is not on the disk", seq)
+	}
+	return err
 }
 
-// sync forces everything appended so far to the disk.
+// sync forces everything appended so far to the disk and settles what is sealed.
 func (y *syncer) sync(s *Spool) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if s.tail.Load() == y.synced {
-		return nil
-	}
 	return y.syncLocked(s)
 }
 
-// syncLocked syncs and closes the sealed files, then syncs the active one. y.mu is held,
-// s.mu is not while the disk works.
+// syncLocked is sync; y.mu is held. It stops at the first failure, and does
+// nothing while a segment is abandoned, so that a broken disk is not given one new
+// segment after the other to break.
 func (y *syncer) syncLocked(s *Spool) error {
+	if len(y.abandoned) > 0 {
+		_, err := y.report()
+		return err
+	}
 	s.mu.Lock()
-	sealed, active, tail := s.unsynced, s.file, s.tail.Load()
-	s.unsynced = nil
+	sealed, active, renamed := s.sealed, s.active, s.renamed
+	s.sealed, s.renamed = nil, false
+	var last uint64
+	if active != nil {
+		last = active.last.Load()
+	}
 	s.mu.Unlock()
-	var err error
-	for _, f := range sealed {
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	err = errors.Join(err, active.Sync())
-	if err != nil {
-		err = fmt.Errorf("sync spool: %w", err)
-	} else {
-		y.synced = tail
-	}
-	y.errMu.Lock()
-	y.err = err
-	y.errMu.Unlock()
-	return err
-}
-
-func (y *syncer) lastError() error {
-	y.errMu.Lock()
-	defer y.errMu.Unlock()
-	return y.err
-}
-
-// janitorInterval is how often acked segments are looked at.
-const janitorInterval = time.Second
-
-// keepHouse syncs and removes segments until Close.
-func (s *Spool) keepHouse() {
-	clean := time.NewTicker(janitorInterval)
-	defer clean.Stop()
-	var due <-chan time.Time // never, unless the mode asks
-	if s.syncer.mode == SyncInterval {
-		t := time.NewTicker(s.opts.SyncInterval)
-		defer t.Stop()
-		due = t.C
-	}
-	for {
-		select {
-		case <-s.quit:
-			return
-		case <-due:
-			s.reportSync(s.syncer.sync(s))
-		case now := <-clean.C:
-			if err := s.removeAcked(now); err != nil {
-				s.opts.Log.Error("spool: cannot remove an acked segment", "error", err)
-			}
+	if renamed {
+		if err := s.disk.SyncDir(s.opts.Dir); err != nil {
+			s.mu.Lock()
+			s.sealed, s.renamed = append(sealed, s.sealed...), true
+			s.mu.Unlock()
+			return y.result(fmt.Errorf("sync spool folder: %w", err))
 		}
 	}
-}
-
-// reportSync logs the first failure of a row of them; Stats shows all.
-func (s *Spool) reportSync(err error) {
-	if err != nil && !s.syncFailing {
-		s.opts.Log.Error("spool: fsync failed; what was answered since the last one would not survive a power cut", "error", err)
-	}
-	s.syncFailing = err != nil
-}
-
-// removeAcked discards sealed segments that were acked Options.Retain ago, or
-// sooner when the room for one more segment is gone.
-func (s *Spool) removeAcked(now time.Time) error {
-	acked := s.Acked().Seq
-	s.mu.Lock()
-	sealed := s.segments[:len(s.segments)-1]
-	n := 0 // segments to go
 	for i, seg := range sealed {
-		if seg.last.Load() > acked {
-			seg.ackedAt = time.Time{} // it may have been acked, and taken back
-			continue
-		}
-		if seg.ackedAt.IsZero() {
-			seg.ackedAt = now
-		}
-		if now.Sub(seg.ackedAt) >= s.opts.Retain || s.bytes+s.opts.SegmentBytes > s.opts.MaxBytes {
-			s.bytes -= seg.size.Load()
-			n = i + 1
+		if err := y.settle(s, seg, true); err != nil {
+			s.mu.Lock()
+			s.sealed = append(sealed[i+1:], s.sealed...)
+			s.mu.Unlock()
+			return y.abandon(s, seg, err)
 		}
 	}
-	gone := sealed[:n]
-	s.segments = s.segments[n:]
+	if active != nil && active.safe.Load() < last {
+		if err := y.fsync(active.file); err != nil {
+			return y.abandon(s, active, err)
+		}
+		active.safe.Store(last)
+	}
+	return y.result(nil)
+}
+
+// settle ends the work on a sealed segment. y.mu is held.
+func (y *syncer) settle(s *Spool, seg *segment, durable bool) error {
+	if seg.empty() {
+		s.mu.Lock()
+		there := s.forgetLocked(seg)
+		s.mu.Unlock()
+		err := seg.file.Close()
+		if there {
+			err = errors.Join(err, s.discard(seg))
+		}
+		if err != nil {
+			s.opts.Log.Warn("spool: an empty segment stays", "error", err)
+		}
+		return nil
+	}
+	if err := seg.file.Truncate(seg.size.Load()); err != nil {
+		return err
+	}
+	if durable {
+		if err := y.fsync(seg.file); err != nil {
+			return err
+		}
+		seg.safe.Store(seg.last.Load())
+	}
+	if err := seg.file.Close(); err != nil {
+		s.opts.Log.Warn("spool: close a segment", "error", err)
+	}
+	return nil
+}
+
+// settleSealed is the work of SyncOff: sealed segments are cut and closed.
+func (y *syncer) settleSealed(s *Spool) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	s.mu.Lock()
+	sealed := s.sealed
+	s.sealed = nil
 	s.mu.Unlock()
 	var err error
-	for _, seg := range gone {
-		err = errors.Join(err, seg.discard())
+	for _, seg := range sealed {
+		if failed := y.settle(s, seg, false); failed != nil {
+			err = errors.Join(err, y.abandon(s, seg, failed))
+		}
 	}
 	return err
+}
+
+// abandon gives up the file of seg: after a failed fsync nobody knows what of it
+// is on the disk, and a second one would not tell. Its records are written again
+// by the janitor. y.mu is held.
+func (y *syncer) abandon(s *Spool, seg *segment, cause error) error {
+	s.mu.Lock()
+	if s.active == seg {
+		s.active = nil
+		if !s.closed {
+			// When it fails, the next append tries again and tells why.
+			_ = s.rotateLocked()
+		}
+	}
+	s.mu.Unlock()
+	err := fmt.Errorf("sync segment %s: %w", seg.path, errors.Join(cause, seg.file.Close()))
+	y.abandoned = append(y.abandoned, seg)
+	s.wakeJanitor()
+	return y.result(err)
+}
+
+// finish is the last sync, with one attempt to write abandoned segments again.
+func (y *syncer) finish(s *Spool) error {
+	var err error
+	for range 2 {
+		if err = y.sync(s); err == nil {
+			return nil
+		}
+		if failed := s.rewriteAbandoned(); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+func (y *syncer) fsync(f diskFile) error {
+	start := time.Now()
+	err := f.Sync()
+	took := time.Since(start)
+	y.statMu.Lock()
+	defer y.statMu.Unlock()
+	y.stats.add(took, err)
+	return err
+}
+
+// result keeps err as that of the last sync and returns it.
+func (y *syncer) result(err error) error {
+	y.statMu.Lock()
+	defer y.statMu.Unlock()
+	y.err = err
+	return err
+}
+
+func (y *syncer) report() (SyncStats, error) {
+	y.statMu.Lock()
+	defer y.statMu.Unlock()
+	return y.stats, y.err
 }

@@ -1,0 +1,97 @@
+package spool
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+)
+
+// disk is what the spool asks of a file system. Tests put one below it that
+// fails, tears and forgets; everything the spool does to a disk goes through here.
+type disk interface {
+	MakeDir(dir string) error                     // and its parents; fine when it is there
+	List(dir string) ([]string, error)            // names of files, sorted
+	Open(path string, flag int) (diskFile, error) // flags of the os package
+	Rename(from, to string) error                 // replaces to
+	Remove(path string) error
+	SyncDir(dir string) error // makes the names in dir survive a power cut
+}
+
+// diskFile is one open file of a disk. An error of Sync is final for what was
+// written before: the kernel may have dropped it, and a second Sync proves nothing.
+type diskFile interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Size() (int64, error)
+	Truncate(size int64) error
+	Allocate(size int64) error // reserves room, which reads as zeros; no-op where that cannot be done
+	Sync() error               // the bytes, and the size when they need it
+}
+
+// osDisk is the machine's own file system.
+type osDisk struct{}
+
+func (osDisk) MakeDir(dir string) error     { return os.MkdirAll(dir, 0o700) }
+func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) Remove(path string) error     { return os.Remove(path) }
+
+func (osDisk) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (osDisk) Open(path string, flag int) (diskFile, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osDisk) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// osFile is an *os.File; Sync and Allocate differ by system.
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// passing tells trouble of a disk that may go away by itself from a folder that
+// somebody has to mend.
+func passing(err error) bool {
+	for _, errno := range []error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

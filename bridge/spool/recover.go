@@ -1,0 +1,125 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// load takes over what earlier runs left: the segments, the sequence to go on
+// with, their size. Leftovers that never held an answered record are removed.
+func (s *Spool) load() error {
+	names, err := s.disk.List(s.opts.Dir)
+	if err != nil {
+		return fmt.Errorf("list segments: %w", err)
+	}
+	s.next = s.acked.Seq + 1
+	for i, name := range names { // sorted, and segments are named by fixed-width sequences
+		path := filepath.Join(s.opts.Dir, name)
+		switch {
+		case strings.HasSuffix(name, preparedSuffix), strings.HasSuffix(name, rewriteSuffix):
+			if err := s.disk.Remove(path); err != nil {
+				s.opts.Log.Warn("spool: cannot remove a leftover", "file", path, "error", err)
+			}
+		case strings.HasSuffix(name, damagedSuffix):
+			s.quarantined++
+		case isSegment(name):
+			// Each run starts a segment and cuts the last one of the run before, so
+			// only the newest can have been torn by a crash.
+			newest := !slices.ContainsFunc(names[i+1:], isSegment)
+			if err := s.takeOver(path, newest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func isSegment(name string) bool { return strings.HasSuffix(name, segmentSuffix) }
+
+// takeOver adds the segment at path to the log. Only a file that this process
+// may not read is an error.
+func (s *Spool) takeOver(path string, newest bool) error {
+	seg, length, torn, err := readSegment(s.disk, path)
+	if err != nil {
+		if !errors.Is(err, syscall.EIO) {
+			return err
+		}
+		seg.damage = err
+	}
+	if seg.damage != nil && torn && (newest || seg.empty()) {
+		s.opts.Log.Info("spool: the last write before a crash is incomplete and cut off",
+			"segment", path, "after", seg.last.Load(), "error", seg.damage)
+		seg.damage = nil
+	}
+	if seg.damage != nil {
+		s.opts.Log.Error("spool segment is damaged; its readable records are forwarded and the file is kept",
+			"segment", path, "error", seg.damage)
+	}
+	if seg.size.Load() <= headerSize { // nothing readable in it
+		if err := s.discard(seg); err != nil {
+			s.opts.Log.Warn("spool: a file without a readable record is in the way", "error", err)
+			s.neverName(path)
+		}
+		return nil
+	}
+	if seg.damage == nil && length > seg.size.Load() {
+		if err := cut(s.disk, seg); err != nil {
+			s.opts.Log.Warn("spool: an unused tail keeps its room on the disk", "error", err)
+		}
+	}
+	s.neverName(path)
+	s.segments = append(s.segments, seg)
+	s.bytes += seg.size.Load()
+	s.next = max(s.next, seg.last.Load()+1)
+	return nil
+}
+
+// neverName keeps the name of a file that stays out of reach of new segments.
+func (s *Spool) neverName(path string) {
+	first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), segmentSuffix), 10, 64)
+	if err == nil {
+		s.next = max(s.next, first+1)
+	}
+}
+
+// cut takes from the file of seg what lies behind its last whole record.
+func cut(d disk, seg *segment) error {
+	f, err := d.Open(seg.path, os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("cut segment: %w", err)
+	}
+	err = f.Truncate(seg.size.Load())
+	if err == nil { // or a power cut could bring it back, in the middle of the log
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cut segment %s: %w", seg.path, err)
+	}
+	return nil
+}
+
+// discard takes the segment out of the folder: deleted, or set aside under
+// another name when it holds bytes that nobody has read.
+func (s *Spool) discard(seg *segment) error {
+	if seg.damage == nil {
+		if err := s.disk.Remove(seg.path); err != nil {
+			return fmt.Errorf("remove segment: %w", err)
+		}
+		return nil
+	}
+	aside := fmt.Sprintf("%s.%d%s", seg.path, time.Now().UnixNano(), damagedSuffix)
+	if err := s.disk.Rename(seg.path, aside); err != nil {
+		return fmt.Errorf("set a damaged segment aside: %w", err)
+	}
+	s.mu.Lock()
+	s.quarantined++
+	s.mu.Unlock()
+	return nil
+}
