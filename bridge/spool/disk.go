@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -59,10 +60,13 @@ func (osDisk) Open(path string, flag int) (diskFile, error) {
 	return osFile{f}, nil
 }
 
-func (osDisk) SyncDir(dir string) error {
+func (osDisk) SyncDir(dir string) error { return syncDir(dir) }
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("sync folder: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-const sector = 512
+const sector = sectorSize
 
 // memDisk is a disk in memory that knows what a power cut would leave of it, and
 // fails when it is told to. Its rules are the strict ones: bytes are durable after

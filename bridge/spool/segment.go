@@ -20,6 +20,10 @@ const (
 	rewriteSuffix  = ".rewrite"
 	preparedSuffix = ".prepared"
 	preparedName   = "next" + preparedSuffix
+
+	// sectorSize is the least a disk writes at once, in bytes. Larger sectors are
+	// multiples of it.
+	sectorSize = 512
 )
 
 // segment is one file of the log. Spool.mu guards what is not atomic and not
@@ -86,7 +90,7 @@ func readSegment(d disk, path string) (seg *segment, length int64, torn bool, er
 		return seg, length, false, nil
 	}
 	seg.damage = err
-	return seg, length, errors.Is(err, ErrCorrupt) && nothingAfter(f, length, seg), nil
+	return seg, length, errors.Is(err, ErrCorrupt) && tornOff(f, length, seg), nil
 }
 
 // scan reads records until one is not whole, and returns where the whole ones
@@ -144,19 +148,23 @@ func restIsZero(r *bufio.Reader, last uint64) error {
 	}
 }
 
-// maxRest bounds what nothingAfter reads into memory. A write torn by a crash
+// maxRest bounds what tornOff reads into memory. A write torn by a crash
 // is far below it; more than that is damage and is kept.
 const maxRest = defaultSegmentBytes + MaxPayload
 
-// nothingAfter reports that no whole record of seg lies anywhere behind its last
-// one, so that cutting the rest off loses nothing that was ever answered.
-func nothingAfter(f io.ReaderAt, length int64, seg *segment) bool {
+// tornOff reports that what follows the last whole record of seg is one that a
+// crash has torn, and that no whole record of seg lies anywhere behind it: cutting
+// the rest off loses nothing that reads back.
+func tornOff(f io.ReaderAt, length int64, seg *segment) bool {
 	size, last := seg.size.Load(), seg.last.Load()
 	if length-size > maxRest {
 		return false
 	}
 	rest := make([]byte, length-size)
 	if n, err := f.ReadAt(rest, size); n < len(rest) && err != nil {
+		return false
+	}
+	if !torn(rest, size) {
 		return false
 	}
 	written := len(bytes.TrimRight(rest, "\x00"))
@@ -175,4 +183,30 @@ func nothingAfter(f io.ReaderAt, length int64, seg *segment) bool {
 		}
 	}
 	return true
+}
+
+// torn tells a record that a crash has torn from one that was whole once: a part
+// of it never reached the disk, so it ends early or a sector of it is zero.
+// rest begins at offset at of the file.
+func torn(rest []byte, at int64) bool {
+	need, err := frameNeeds(rest)
+	switch {
+	case len(rest) < 4:
+		return true
+	case errors.Is(err, errEnd):
+		need = 1 // if it was torn, its first sector is missing
+	case err != nil:
+		return false
+	}
+	if need > len(rest) {
+		return true
+	}
+	for start := 0; start < need; {
+		end := start + sectorSize - int((at+int64(start))%sectorSize)
+		if len(bytes.TrimLeft(rest[start:min(end, len(rest))], "\x00")) == 0 {
+			return true
+		}
+		start = end
+	}
+	return false
 }
