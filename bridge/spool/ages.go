@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// maxMarks bounds the marks kept. Beyond it every second one goes: after hours
-// without an ack an age may be less exact.
+// maxMarks bounds the marks kept. Beyond it every second one goes, and they are
+// made half as often: after hours without an ack an age is less exact, by one part
+// in 2048 of those hours.
 const maxMarks = 4096
 
 // mark says that every record after sequence seq was appended after at.
@@ -20,7 +21,8 @@ type mark struct {
 // too large by up to that second; of a record of an earlier run it is that of its
 // segment. Spool.mu guards it.
 type ages struct {
-	marks []mark // ascending in both
+	marks []mark        // ascending in both
+	apart time.Duration // at least, so that they stay few
 }
 
 // note says that the log ends with seq now.
@@ -31,7 +33,11 @@ func (a *ages) note(seq uint64, now time.Time) {
 		}
 		return
 	}
+	if n := len(a.marks); n > 0 && now.Sub(a.marks[n-1].at) < a.apart {
+		return
+	}
 	if len(a.marks) == maxMarks {
+		a.apart = max(2*a.apart, 2*janitorInterval)
 		kept := a.marks[:0]
 		for i := 0; i < maxMarks; i += 2 {
 			kept = append(kept, a.marks[i])
@@ -63,4 +69,7 @@ func (a *ages) forget(acked uint64) {
 		n++
 	}
 	a.marks = slices.Delete(a.marks, 0, n)
+	if len(a.marks) <= 1 {
+		a.apart = 0
+	}
 }

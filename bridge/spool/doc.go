@@ -3,8 +3,11 @@
 //
 // # Files
 //
-//	<dir>/00000000000000000001.seg    segments, named after their first sequence
-//	<dir>/cursor                      what JetStream has acked
+//	<dir>/00000000000000000001.seg                segments, named after their first sequence
+//	<dir>/00000000000000000001.seg.<ns>.damaged   segments set aside, with bytes nobody could read
+//	<dir>/00000000000000000001.seg.rewrite        a copy being made of one whose fsync failed
+//	<dir>/next.prepared                           reserved room for the next segment
+//	<dir>/cursor                                  what JetStream has acked
 //
 // A segment is a 64 byte header and records, each padded to 8 bytes. Integers
 // are little endian.
@@ -18,9 +21,10 @@
 //	40  8  created, unix milliseconds
 //	48 16  zero
 //
-// A zero length ends a segment, and so does its end of file. Because a record's
-// checksum is seeded with its segment's, no record is valid in another segment,
-// and none can be forged by a payload that contains one.
+// A zero length ends a segment, and so does its end of file: room that was
+// reserved and not used yet reads as zeros. Because a record's checksum is seeded
+// with its segment's, no record is valid in another segment, and none can be
+// forged by a payload that contains one.
 //
 // # Sequences and the spool id
 //
@@ -28,7 +32,8 @@
 // segment with a new random spool id. A power cut may take records from the end
 // of the log that JetStream has already seen; the records that take their
 // sequences later then carry another id, so they are never mistaken for
-// duplicates.
+// duplicates. A sequence is left out where a failed write may have left a record
+// behind that could not be taken back.
 //
 // # Crash model
 //
@@ -37,14 +42,42 @@
 // loses up to the sync interval with SyncInterval, nothing with SyncAlways, and
 // whatever the kernel had not yet written with SyncOff.
 //
-// Open never cuts, wipes or refuses a segment. It reads each one up to its last
-// whole record; what follows, a torn record or damage, is left where it is and
-// reported, and a segment with such a rest is set aside rather than deleted
-// when it has been acked.
+// Open never wipes or refuses a segment. It reads each one up to its last whole
+// record. A record that a crash has torn, at the end of the newest segment, is cut
+// off: it ends early or a sector of it is missing, and no whole record follows.
+// Anything else that does not read is damage. It stays where it is, is reported,
+// the log goes on with the next segment, and once what could be read is acked the
+// file is set aside rather than deleted.
+//
+// # A disk in trouble
+//
+// Nothing here waits for a disk to recover, and nothing needs a restart.
+//
+//   - A write that fails, or is cut short, is taken back, and the append returns
+//     the error. The next one tries again, in the same segment when there was no
+//     room, in a new one when the disk failed otherwise.
+//   - While no segment can be created, at Open too, appends return the error at
+//     once; the disk is asked again every 100 ms.
+//   - After a failed fsync nobody knows what is on the disk, and the kernel may
+//     call lost pages clean. The segment is abandoned: appends go on in another, and
+//     its records are copied, checked, into a new file that is synced and then takes
+//     the old one's name. That is tried every second until it works; meanwhile
+//     nothing else is synced, SyncError says so, and with SyncAlways appends fail. The
+//     copy needs room for up to one segment beyond MaxBytes. Records that the
+//     kernel has dropped from memory too cannot be copied: they are damage.
+//
+// # Speed
+//
+// An append is one pwrite(2) into reserved room, under one lock, without an
+// allocation or a hand-off. Rotation takes a file prepared in the background: a
+// rename and the header, no fsync. Each fsync is fdatasync(2) outside that lock.
 //
 // # Ownership
 //
-// mu guards the list of segments and everything an append changes. One reader
-// at a time follows the log. One goroutine, started by Open and joined by Close,
-// syncs and removes segments that have been acked for a while.
+// mu guards the list of segments and everything an append changes; it is held over
+// the append's own write, and over the making of a segment when none is prepared.
+// One reader at a time follows the log. One goroutine, started by Open and joined
+// by Close, syncs, prepares, mends and removes segments; with SyncAlways
+// appends sync too, one for all that wait. Locks are taken in the order
+// syncer.mu, mu, syncer.statMu; ackMu stands alone.
 package spool
