@@ -47,7 +47,8 @@
 // off: it ends early or a sector of it is missing, and no whole record follows.
 // Anything else that does not read is damage. It stays where it is, is reported,
 // the log goes on with the next segment, and once what could be read is acked the
-// file is set aside rather than deleted.
+// file is set aside rather than deleted. What an earlier run may have left unsynced
+// is synced with the first sync of the new one.
 //
 // # A disk in trouble
 //
@@ -64,7 +65,9 @@
 //     the old one's name. That is tried every second until it works; meanwhile
 //     nothing else is synced, SyncError says so, and with SyncAlways appends fail. The
 //     copy needs room for up to one segment beyond MaxBytes. Records that the
-//     kernel has dropped from memory too cannot be copied: they are damage.
+//     kernel has dropped from memory too cannot be copied: they are damage. A
+//     process that ends before it worked has told so by SyncError and Close; the
+//     next one takes the kernel's word for what it reads.
 //
 // # Speed
 //

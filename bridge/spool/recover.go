@@ -46,7 +46,7 @@ func isSegment(name string) bool { return strings.HasSuffix(name, segmentSuffix)
 // takeOver adds the segment at path to the log. Only a file that this process
 // may not read is an error.
 func (s *Spool) takeOver(path string, newest bool) error {
-	seg, length, torn, err := readSegment(s.disk, path)
+	seg, torn, err := readSegment(s.disk, path)
 	if err != nil {
 		if !errors.Is(err, syscall.EIO) {
 			return err
@@ -69,10 +69,8 @@ func (s *Spool) takeOver(path string, newest bool) error {
 		}
 		return nil
 	}
-	if seg.damage == nil && length > seg.size.Load() {
-		if err := cut(s.disk, seg); err != nil {
-			s.opts.Log.Warn("spool: an unused tail keeps its room on the disk", "error", err)
-		}
+	if seg.damage == nil {
+		s.resume(seg)
 	}
 	s.neverName(path)
 	s.segments = append(s.segments, seg)
@@ -89,20 +87,17 @@ func (s *Spool) neverName(path string) {
 	}
 }
 
-// cut takes from the file of seg what lies behind its last whole record.
-func cut(d disk, seg *segment) error {
-	f, err := d.Open(seg.path, os.O_RDWR)
+// resume leaves seg to the syncer as if it had just been sealed: a killed run has
+// neither given back its reserved room nor synced its last records, and what a
+// crash has torn is to be off the disk before the log goes on behind it.
+func (s *Spool) resume(seg *segment) {
+	f, err := s.disk.Open(seg.path, os.O_RDWR)
 	if err != nil {
-		return fmt.Errorf("cut segment: %w", err)
+		s.opts.Log.Warn("spool: a segment of an earlier run cannot be synced or cut to its size", "error", err)
+		return
 	}
-	err = f.Truncate(seg.size.Load())
-	if err == nil { // or a power cut could bring it back, in the middle of the log
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("cut segment %s: %w", seg.path, err)
-	}
-	return nil
+	seg.file = f
+	s.sealed = append(s.sealed, seg)
 }
 
 // discard takes the segment out of the folder: deleted, or set aside under

@@ -35,7 +35,7 @@ type segment struct {
 	size    atomic.Int64  // bytes up to the end of the last whole record
 	last    atomic.Uint64 // sequence of the last whole record, header.first-1 when empty
 	safe    atomic.Uint64 // every record up to here is on the disk; moved under syncer.mu
-	file    diskFile      // for appends; nil in segments of earlier runs; closed under syncer.mu
+	file    diskFile      // for appends; closed by the syncer, under its mu
 	spoilt  bool          // takes no more records: a failed write may have left bytes behind size
 	damage  error         // why the bytes after size are not readable, if there are any
 	ackedAt time.Time     // when the janitor first saw all of it acked
@@ -60,37 +60,38 @@ func newSegment(dir string, first uint64, id string) *segment {
 func (seg *segment) empty() bool { return seg.last.Load() < seg.header.first }
 
 // readSegment reads a segment of an earlier run up to its last whole record. What
-// follows it is described by damage; torn says that it is the rest of one
-// write and nothing else is behind it. length is the file's.
-func readSegment(d disk, path string) (seg *segment, length int64, torn bool, err error) {
+// follows it is described by damage; torn says that a crash has left it there and
+// nothing else is behind it. Only a file that does not open is an error.
+func readSegment(d disk, path string) (seg *segment, torn bool, err error) {
 	seg = &segment{path: path}
 	f, err := d.Open(path, os.O_RDONLY)
 	if err != nil {
-		return seg, 0, false, fmt.Errorf("open segment: %w", err)
+		return seg, false, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
-	if length, err = f.Size(); err != nil {
-		return seg, 0, false, fmt.Errorf("open segment %s: %w", path, err)
+	length, err := f.Size()
+	if err != nil {
+		return seg, false, fmt.Errorf("open segment %s: %w", path, err)
 	}
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 1<<20)
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(r, head); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		seg.damage = fmt.Errorf("read segment: %w", err)
-		return seg, length, false, nil
+		return seg, false, nil
 	}
 	if seg.header, err = decodeHeader(head); err != nil {
 		seg.damage = err
 		blank := len(bytes.TrimRight(head, "\x00")) == 0 && errors.Is(restIsZero(r, 0), errEnd)
-		return seg, length, length < headerSize || blank, nil
+		return seg, length < headerSize || blank, nil
 	}
 	size, last, err := scan(r, seg.header)
 	seg.size.Store(size)
 	seg.last.Store(last)
 	if errors.Is(err, errEnd) {
-		return seg, length, false, nil
+		return seg, false, nil
 	}
 	seg.damage = err
-	return seg, length, errors.Is(err, ErrCorrupt) && tornOff(f, length, seg), nil
+	return seg, errors.Is(err, ErrCorrupt) && tornOff(f, length, seg), nil
 }
 
 // scan reads records until one is not whole, and returns where the whole ones

@@ -111,7 +111,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
 	if err := s.load(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.closeSealed())
 	}
 	s.tail.Store(s.next - 1)
 	s.ages.note(s.next-1, time.Now())
@@ -119,7 +119,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 	defer s.mu.Unlock()
 	if err := s.rotateLocked(); err != nil {
 		if !passing(err) {
-			return nil, err
+			return nil, errors.Join(err, s.closeSealed())
 		}
 		s.trouble = err
 		o.Log.Error("spool: takes no events until its disk recovers", "error", err)
@@ -129,6 +129,15 @@ func openOn(d disk, o Options) (*Spool, error) {
 		reserve(s.active.file, o.SegmentBytes, headerSize)
 	}
 	return s, nil
+}
+
+// closeSealed is for an Open that fails.
+func (s *Spool) closeSealed() error {
+	var err error
+	for _, seg := range s.sealed {
+		err = errors.Join(err, seg.file.Close())
+	}
+	return err
 }
 
 func (o Options) withDefaults() Options {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,7 +65,7 @@ func drain(t testing.TB, r *Reader) []entry {
 // payloads reads everything behind the cursor of the log in dir.
 func payloads(t testing.TB, dir string) []string {
 	t.Helper()
-	s, err := Open(Options{Dir: dir, Sync: SyncOff})
+	s, err := Open(Options{Dir: dir, Sync: SyncOff, SegmentBytes: 64 << 10})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -136,170 +135,6 @@ func TestNothingAppendedIsLostWithoutClose(t *testing.T) {
 	}
 	if got := payloads(t, crashed); strings.Join(got, ",") != strings.Join(want, ",") {
 		t.Errorf("got %v", got)
-	}
-}
-
-func segments(t testing.TB, dir string) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
-
-// written returns the bytes of a segment with these payloads, and where each record ends.
-func written(t testing.TB, texts ...string) (data []byte, ends []int) {
-	h := header{first: 1, id: "test", created: time.Unix(0, 0)}
-	data = h.encode()
-	for i, text := range texts {
-		data = appendFrame(data, h.salt, uint64(i+1), []byte(text))
-		ends = append(ends, len(data))
-	}
-	return data, ends
-}
-
-func TestTornTail(t *testing.T) {
-	texts := []string{"first", "the second one", "third"}
-	data, ends := written(t, texts...)
-	for cut := range len(data) {
-		dir := t.TempDir()
-		path := segmentPath(dir, 1)
-		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		whole := 0
-		for _, end := range ends {
-			if end <= cut {
-				whole++
-			}
-		}
-		if got := payloads(t, dir); strings.Join(got, ",") != strings.Join(texts[:whole], ",") {
-			t.Fatalf("cut at %d: got %q", cut, got)
-		}
-		if kept, err := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix)); err != nil || len(kept) > 0 {
-			t.Fatalf("cut at %d: taken for damage: %v %v", cut, kept, err)
-		}
-		if whole > 0 {
-			if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, data[:ends[whole-1]]) {
-				t.Fatalf("cut at %d: the segment is not cut back to its last record: %v", cut, err)
-			}
-		}
-	}
-}
-
-func TestFlippedBits(t *testing.T) {
-	texts := []string{"first", "the second one", "third"}
-	data, ends := written(t, texts...)
-	for at := range data {
-		dir := t.TempDir()
-		bad := bytes.Clone(data)
-		bad[at] ^= 0x40
-		if err := os.WriteFile(segmentPath(dir, 1), bad, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got := payloads(t, dir)
-		whole := 0 // records before the damage
-		if at >= headerSize {
-			for whole < len(ends) && ends[whole] <= at {
-				whole++
-			}
-			start := append([]int{headerSize}, ends...)[whole]
-			if at >= start+frameSize+len(texts[whole]) {
-				whole = len(texts) // padding carries nothing
-			}
-		}
-		if strings.Join(got, ",") != strings.Join(texts[:whole], ",") {
-			t.Errorf("flipped at %d: got %q, want %q", at, got, texts[:whole])
-		}
-	}
-}
-
-func TestDamagedSegmentIsKeptAndTheOthersGoOn(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
-	for i := range 12 {
-		mustAppend(t, s, fmt.Sprintf("event %02d", i))
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	paths := segments(t, dir)
-	if len(paths) < 4 {
-		t.Fatalf("want several segments, got %v", paths)
-	}
-	corrupt(t, paths[1], headerSize+frameSize)
-
-	again := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
-	r := again.Reader()
-	got := drain(t, r)
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) == 0 || got[0].payload != "event 00" || got[len(got)-1].payload != "event 11" {
-		t.Fatalf("got %v", got)
-	}
-	if len(got) >= 12 {
-		t.Fatal("a damaged record was returned")
-	}
-	kept, err := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix))
-	if err != nil || len(kept) != 1 {
-		t.Errorf("the damaged segment is not kept: %v %v", kept, err)
-	}
-}
-
-func corrupt(t testing.TB, path string, at int64) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte{0xff}, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestDamageWhileRunningDoesNotBlockTheReader(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, Options{Dir: dir, SegmentBytes: 128, Sync: SyncOff})
-	for i := range 12 {
-		mustAppend(t, s, fmt.Sprintf("event %02d", i))
-	}
-	corrupt(t, segments(t, dir)[0], headerSize+frameSize)
-	r := s.Reader()
-	defer r.Close()
-	got := drain(t, r)
-	if len(got) == 0 || got[len(got)-1].payload != "event 11" {
-		t.Fatalf("got %v", got)
-	}
-	if st := s.Stats(); st.Lost != uint64(12-len(got)) || st.Damaged != 1 {
-		t.Errorf("%d of 12 read, but the stats say %+v", len(got), st)
-	}
-}
-
-// What is no record of this segment at this place is not read as one, however
-// well it is made: a publisher may put the bytes of a record into a payload.
-func TestForeignRecords(t *testing.T) {
-	own := header{first: 1, id: "own", created: time.Unix(0, 0)}
-	other := header{first: 1, id: "other", created: time.Unix(0, 0)}
-	head := own.encode()
-	other.encode()
-	first := appendFrame(nil, own.salt, 1, []byte("first"))
-	for name, second := range map[string][]byte{
-		"of another segment": appendFrame(nil, other.salt, 2, []byte("foreign")),
-		"of another place":   appendFrame(nil, own.salt, 3, []byte("foreign")),
-		"read before":        appendFrame(nil, own.salt, 1, []byte("foreign")),
-	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(segmentPath(dir, 1), slices.Concat(head, first, second), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := payloads(t, dir); len(got) != 1 || got[0] != "first" {
-			t.Errorf("%s: got %q", name, got)
-		}
 	}
 }
 
@@ -464,7 +299,10 @@ func TestSealedFilesAreClosed(t *testing.T) {
 	for name, mode := range map[string]SyncMode{"interval": SyncInterval, "always": SyncAlways, "off": SyncOff} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			s := open(t, Options{Dir: dir, SegmentBytes: 256, Sync: mode, SyncInterval: time.Hour})
+			s, err := openOn(osDisk{}, Options{Dir: dir, SegmentBytes: 256, Sync: mode})
+			if err != nil {
+				t.Fatal(err)
+			}
 			for i := range 40 {
 				mustAppend(t, s, fmt.Sprintf("event %d", i))
 			}
@@ -484,6 +322,9 @@ func TestSealedFilesAreClosed(t *testing.T) {
 			}
 			if open != 1 {
 				t.Errorf("%d segments are open, want the active one", open)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
 			}
 		})
 	}
@@ -640,37 +481,4 @@ type appendWriter struct{ s *Spool }
 func (w appendWriter) Write(p []byte) (int, error) {
 	_, err := w.s.Append(p)
 	return len(p), err
-}
-
-// FuzzRecovery changes the bytes of a segment: what is read back is always a
-// beginning of what was written, whatever stands in the file.
-func FuzzRecovery(f *testing.F) {
-	f.Add(uint16(70), []byte{1, 2, 3}, uint16(200))
-	f.Add(uint16(0), []byte("bintuspl"), uint16(30))
-	f.Add(uint16(64), make([]byte, 64), uint16(500))
-	texts := make([]string, 8)
-	for i := range texts {
-		texts[i] = strings.Repeat(fmt.Sprint(i), 1+rand.N(60))
-	}
-	data, _ := written(f, texts...)
-	f.Fuzz(func(t *testing.T, at uint16, patch []byte, size uint16) {
-		bad := bytes.Clone(data)
-		if int(at) < len(bad) {
-			copy(bad[at:], patch)
-		}
-		bad = append(bad[:min(int(size), len(bad))], patch...)
-		dir := t.TempDir()
-		if err := os.WriteFile(segmentPath(dir, 1), bad, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got := payloads(t, dir)
-		if len(got) > len(texts) {
-			t.Fatalf("%d records from %d", len(got), len(texts))
-		}
-		for i := range got {
-			if got[i] != texts[i] {
-				t.Fatalf("record %d is %q, want %q", i, got[i], texts[i])
-			}
-		}
-	})
 }
