@@ -124,6 +124,7 @@ func (s *Spool) ack(c Cursor) error {
 		return nil
 	}
 	s.acked = c
+	s.ackedSeq.Store(c.Seq)
 	return s.cursor.save(c)
 }
 
@@ -136,6 +137,7 @@ func (s *Spool) takeBack(c Cursor) error {
 		return nil
 	}
 	s.acked = c
+	s.ackedSeq.Store(c.Seq)
 	return s.cursor.save(c)
 }
 

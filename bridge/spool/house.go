@@ -33,9 +33,7 @@ func (s *Spool) keepHouse() {
 			s.mu.Lock()
 			s.ages.note(s.tail.Load(), now)
 			s.mu.Unlock()
-			if err := s.removeAcked(now); err != nil {
-				s.opts.Log.Error("spool: cannot remove an acked segment", "error", err)
-			}
+			s.reportDiscard(s.removeAcked(now))
 			s.tend()
 		}
 	}
@@ -43,6 +41,7 @@ func (s *Spool) keepHouse() {
 
 // tend does what an append left for later.
 func (s *Spool) tend() {
+	s.reportDiscard(s.discardReleased())
 	if err := s.prepare(); err != nil {
 		s.opts.Log.Warn("spool: the next segment is not prepared and will be made when it is needed", "error", err)
 	}
@@ -53,6 +52,12 @@ func (s *Spool) tend() {
 		err = s.syncer.sync(s)
 	}
 	s.reportSync(err)
+}
+
+func (s *Spool) reportDiscard(err error) {
+	if err != nil {
+		s.opts.Log.Error("spool: cannot remove an acked segment", "error", err)
+	}
 }
 
 // reportSync logs the first failure of a row of them; Stats shows all.
@@ -91,9 +96,35 @@ func (s *Spool) removeAcked(now time.Time) error {
 			n++
 		}
 	}
-	gone := s.segments[:n]
+	s.released = append(s.released, s.segments[:n]...)
 	s.segments = s.segments[n:]
 	s.ages.forget(acked)
+	s.mu.Unlock()
+	return s.discardReleased()
+}
+
+// releaseLocked takes acked segments out of the log, the oldest first, until it
+// has at most limit bytes: what waits for JetStream goes before what is kept for a
+// while. The janitor deletes the files. mu is held.
+func (s *Spool) releaseLocked(limit int64) {
+	acked := s.ackedSeq.Load()
+	for len(s.segments) > 0 && s.bytes > limit {
+		seg := s.segments[0]
+		if seg == s.active || seg.last.Load() > acked {
+			break
+		}
+		s.bytes -= seg.size.Load()
+		s.segments = s.segments[1:]
+		s.released = append(s.released, seg)
+	}
+	s.wakeJanitor()
+}
+
+// discardReleased deletes the files of the segments that left the log.
+func (s *Spool) discardReleased() error {
+	s.mu.Lock()
+	gone := s.released
+	s.released = nil
 	s.mu.Unlock()
 	var err error
 	for _, seg := range gone {

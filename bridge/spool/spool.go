@@ -47,6 +47,7 @@ type Spool struct {
 	closed      bool
 	segments    []*segment // oldest first; the active one is the last
 	active      *segment   // takes the appends; nil when there is none: the next append starts one
+	released    []*segment // acked and out of the log; the janitor deletes them
 	sealed      []*segment // take no more appends and are not settled yet, see syncer
 	prepared    diskFile   // reserved and empty, for the next rotation; nil when there is none
 	renamed     bool       // names in the folder changed since it was synced
@@ -64,14 +65,15 @@ type Spool struct {
 	armed atomic.Bool   // the reader waits on wake
 	wake  chan struct{}
 
-	appends appendStats
-	syncer  syncer
-	cursor  *cursorFile // under ackMu
-	ackMu   sync.Mutex
-	acked   Cursor
-	kick    chan struct{} // there is work for the janitor
-	quit    chan struct{}
-	janitor sync.WaitGroup
+	appends  appendStats
+	syncer   syncer
+	cursor   *cursorFile // under ackMu
+	ackMu    sync.Mutex
+	acked    Cursor
+	ackedSeq atomic.Uint64 // acked.Seq, for those who hold mu
+	kick     chan struct{} // there is work for the janitor
+	quit     chan struct{}
+	janitor  sync.WaitGroup
 
 	syncFailing bool // the last sync failed; the janitor's own
 }
@@ -200,11 +202,15 @@ func (s *Spool) write(payload []byte) (*segment, uint64, error) {
 	}
 	need := int64(frameLen(len(payload)))
 	if s.bytes+need > s.opts.MaxBytes {
+		s.releaseLocked(s.opts.MaxBytes - need)
+	}
+	if s.bytes+need > s.opts.MaxBytes {
 		s.trouble = ErrFull
 		return nil, 0, ErrFull
 	}
 	if err := s.makeRoomLocked(need); err != nil {
 		s.trouble = err
+		s.releaseForLocked(err)
 		return nil, 0, err
 	}
 	seg := s.active
@@ -212,6 +218,7 @@ func (s *Spool) write(payload []byte) (*segment, uint64, error) {
 	s.frame = appendFrame(s.frame[:0], seg.header.salt, seq, payload)
 	if _, err := seg.file.WriteAt(s.frame, size); err != nil {
 		s.trouble = s.undoLocked(seg, err)
+		s.releaseForLocked(err)
 		return nil, 0, s.trouble
 	}
 	seg.size.Store(size + need)
@@ -224,6 +231,14 @@ func (s *Spool) write(payload []byte) (*segment, uint64, error) {
 		s.wakeJanitor() // time to prepare the next one
 	}
 	return seg, seq, nil
+}
+
+// releaseForLocked gives a full disk back what is only kept for a while. mu is
+// held.
+func (s *Spool) releaseForLocked(err error) {
+	if noRoom(err) {
+		s.releaseLocked(0)
+	}
 }
 
 // undoLocked makes sure that what a failed write left of a record is never read,

@@ -197,10 +197,31 @@ func TestFullAndRoomAgain(t *testing.T) {
 	if err := r.Ack(all[len(all)-1].seq, all[0].id, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.removeAcked(time.Now()); err != nil {
+	mustAppend(t, s, payload) // at once: what is acked gives way to what is not
+}
+
+// The limit is for what waits: however much is acked and kept for a while, a
+// spool that is emptied in time is never full.
+func TestAckedSegmentsGiveWay(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, MaxBytes: 64 << 10, Retain: time.Hour, Sync: SyncOff})
+	r := s.Reader()
+	defer r.Close()
+	for range 200 {
+		for range 50 { // some 12 KiB
+			mustAppend(t, s, strings.Repeat("x", 200))
+		}
+		all := drain(t, r)
+		if err := r.Ack(all[49].seq, all[49].id, all[49].seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.discardReleased(); err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, s, payload)
+	if n := len(segments(t, dir)); n > 5 {
+		t.Errorf("%d files for four segments' worth", n)
+	}
 }
 
 func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
