@@ -1,0 +1,115 @@
+package spool
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// order sees the segments of a log one after the other and judges what only
+// their neighbours can tell: which sequences are missing, and whether a bad end
+// is a torn record or damage.
+type order struct {
+	seen []summary
+}
+
+// summary is what order keeps of a segment.
+type summary struct {
+	path        string
+	first, last uint64
+	records     int
+	size        int64
+	blank       bool
+	tail        bool      // the last of problems reaches to the end
+	problems    []Problem // in the file
+	before      []Problem // between the file and the one before it
+}
+
+func (o *order) add(c *content) {
+	o.seen = append(o.seen, summary{
+		path: c.path, first: c.first(), last: c.last(), records: len(c.records), size: c.size,
+		tail: c.damagedTail() != nil, problems: c.problems, blank: c.blank,
+	})
+}
+
+// judge completes the problems of the segments. Sequences up to passed are in
+// JetStream, and nobody misses them; fromCursor says that passed is known.
+func (o *order) judge(passed uint64, fromCursor bool) {
+	last, expect := passed, fromCursor // expect: what follows last must not be further on
+	for i := range o.seen {
+		s := &o.seen[i]
+		next, follows := o.following(i)
+		if s.blank {
+			if follows { // else it is the next one, which a running bridge prepares
+				s.before = append(s.before, Problem{File: filepath.Base(s.path), Bytes: s.size, Reason: "nothing but zeros, in the middle of the log"})
+			}
+			continue
+		}
+		if last = max(last, passed); expect && s.first > last+1 {
+			s.before = append(s.before, Problem{
+				File: filepath.Base(s.path), Reason: "the records before it are gone", MissingFrom: last + 1, MissingTo: s.first - 1,
+			})
+		}
+		last, expect = max(last, s.last), true
+		if !s.tail {
+			continue
+		}
+		tail := &s.problems[len(s.problems)-1]
+		tail.Torn = (tail.Offset >= headerSize || s.size < headerSize) && (!follows || next <= s.last+1)
+		if follows && next > s.last+1 {
+			tail.MissingFrom, tail.MissingTo = s.last+1, next-1
+			last = max(last, next-1)
+		}
+	}
+}
+
+// problems returns all that were found, in the order of the log.
+func (o *order) problems() []Problem {
+	all := []Problem{}
+	for _, s := range o.seen {
+		all = append(append(all, s.before...), s.problems...)
+	}
+	return all
+}
+
+// damaged says whether there is more in the file than a torn end.
+func (s *summary) damaged() bool {
+	return slices.ContainsFunc(s.problems, func(p Problem) bool { return !p.Torn })
+}
+
+// limit returns the first sequence that segments behind the one at i hold, 0
+// when there is none.
+func (o *order) limit(i int) uint64 {
+	for _, s := range o.seen[i+1:] {
+		if s.records > 0 || len(s.problems) > 0 {
+			return s.first
+		}
+	}
+	return 0
+}
+
+// following returns the first sequence of the next segment that is not blank.
+func (o *order) following(i int) (first uint64, ok bool) {
+	for _, s := range o.seen[i+1:] {
+		if !s.blank {
+			return s.first, true
+		}
+	}
+	return 0, false
+}
+
+// String names the place and what is wrong there.
+func (p Problem) String() string {
+	text := fmt.Sprintf("%s: offset %d: %s", p.File, p.Offset, p.Reason)
+	switch {
+	case p.MissingFrom == 0:
+	case p.MissingFrom == p.MissingTo:
+		text += fmt.Sprintf("; sequence %d is missing", p.MissingFrom)
+	default:
+		text += fmt.Sprintf("; sequences %d to %d are missing", p.MissingFrom, p.MissingTo)
+	}
+	if p.Torn {
+		text += " (the torn end of the log; nothing is missing)"
+	}
+	return text
+}

@@ -1,0 +1,221 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxSegmentFile bounds what a tool reads into memory. Segments are a quarter of
+// BRIDGE_SPOOL_MAX_BYTES at most, and 64 MiB by default.
+const maxSegmentFile = 1 << 30
+
+// Problem is a place in a spool that is not as it was written.
+type Problem struct {
+	File   string `json:"file"`   // its name in the folder
+	Offset int64  `json:"offset"` // of the first bad byte
+	Bytes  int64  `json:"bytes"`  // up to the next whole record, or to the end
+	Reason string `json:"reason"`
+
+	// The sequences that should stand there; both are 0 when none is known to be missing.
+	MissingFrom uint64 `json:"missing_from,omitempty"`
+	MissingTo   uint64 `json:"missing_to,omitempty"`
+
+	// Torn says that it is the end of a record that was being written when the
+	// bridge stopped, or is being written now. No answer went out for it, and
+	// nothing is missing.
+	Torn bool `json:"torn,omitempty"`
+}
+
+// content is all that can be read in a segment's file, also behind damage.
+type content struct {
+	path     string
+	header   header
+	known    bool // header is the segment's: read, or rebuilt and proven
+	size     int64
+	end      int64 // behind the last whole record
+	records  []place
+	problems []Problem
+	blank    bool // only zeros: a file that is being made
+}
+
+// place is a whole record and where it lies. Its payload is a view.
+type place struct {
+	seq     uint64
+	payload []byte
+	offset  int64
+	lost    bool // damage lies before it: the bridge does not read this far
+}
+
+// last returns the sequence of the last whole record, the one before the first when there is none.
+func (c *content) last() uint64 {
+	if len(c.records) == 0 {
+		return c.first() - 1
+	}
+	return c.records[len(c.records)-1].seq
+}
+
+// first returns the segment's first sequence: the header's, or the name's.
+func (c *content) first() uint64 {
+	if c.known {
+		return c.header.first
+	}
+	return nameSequence(c.path)
+}
+
+// damagedTail returns the problem behind which no whole record stands, or nil.
+func (c *content) damagedTail() *Problem {
+	if n := len(c.problems); n > 0 && c.problems[n-1].Offset >= c.end {
+		return &c.problems[n-1]
+	}
+	return nil
+}
+
+// readContent reads a segment's file. ids are the ids of other segments, from
+// which a damaged header may be rebuilt. Only a file that cannot be read is an error.
+func readContent(path string, ids []string) (*content, error) {
+	b, err := readSegmentFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{path: path, size: int64(len(b)), end: min(headerSize, int64(len(b)))}
+	if len(bytes.TrimRight(b, "\x00")) == 0 {
+		c.blank = true
+		return c, nil
+	}
+	if c.header, err = decodeHeader(b); err == nil {
+		c.known = true
+	} else {
+		c.problems = append(c.problems, Problem{File: filepath.Base(path), Bytes: c.end, Reason: reason(err)})
+		c.header, c.known = rebuildHeader(b, nameSequence(path), ids)
+		c.end = 0
+	}
+	if c.known {
+		c.sift(b)
+	}
+	return c, nil
+}
+
+func readSegmentFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read segment: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSegmentFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read segment %s: %w", path, err)
+	}
+	if len(b) > maxSegmentFile {
+		return nil, fmt.Errorf("read segment %s: over %d bytes, larger than any segment; move it out of the folder", path, maxSegmentFile)
+	}
+	return b, nil
+}
+
+// sift finds the segment's whole records and what lies between them.
+func (c *content) sift(b []byte) {
+	data := len(bytes.TrimRight(b, "\x00")) // zeros behind it are room for more records
+	off, last, lost := headerSize, c.header.first-1, !c.headerRead()
+	for off < data {
+		seq, payload, err := recordAt(b[off:], c.header.salt)
+		if err == nil && seq != last+1 {
+			err = fmt.Errorf("%w: sequence %d follows %d", ErrCorrupt, seq, last)
+		}
+		if err != nil {
+			problem := Problem{File: filepath.Base(c.path), Offset: int64(off), Reason: reason(err)}
+			next, found := resync(b, off, last, c.header.salt)
+			if !found {
+				problem.Bytes = int64(data - off)
+				c.problems = append(c.problems, problem)
+				return
+			}
+			problem.Bytes = int64(next - off)
+			off, lost = next, true
+			seq, payload, _ = recordAt(b[off:], c.header.salt)
+			if seq > last+1 {
+				problem.MissingFrom, problem.MissingTo = last+1, seq-1
+			}
+			c.problems = append(c.problems, problem)
+		}
+		c.records = append(c.records, place{seq: seq, payload: payload, offset: int64(off), lost: lost})
+		off += frameLen(len(payload))
+		last, c.end = seq, int64(off)
+	}
+}
+
+// headerRead says whether the bridge itself can read the header.
+func (c *content) headerRead() bool { return len(c.problems) == 0 || c.problems[0].Offset > 0 }
+
+// recordAt returns the whole record at the start of b.
+func recordAt(b []byte, salt uint32) (seq uint64, payload []byte, err error) {
+	need, err := frameNeeds(b)
+	switch {
+	case errors.Is(err, errEnd):
+		return 0, nil, fmt.Errorf("%w: no record where one should be", ErrCorrupt)
+	case err != nil:
+		return 0, nil, err
+	case need > len(b):
+		return 0, nil, fmt.Errorf("%w: record cut short", ErrCorrupt)
+	}
+	return decodeFrame(b[:need], salt)
+}
+
+// resync finds the next whole record at or behind offset from. A checksum of 32
+// bits alone would sooner or later pass by accident, so the sequence has to be
+// one that can stand there too: behind the last one, by no more than the
+// smallest records that fit into the bytes skipped.
+func resync(b []byte, from int, last uint64, salt uint32) (int, bool) {
+	for at := from; at+frameSize <= len(b); at += alignment {
+		seq := binary.LittleEndian.Uint64(b[at+8:])
+		if ahead := seq - last; seq <= last || ahead > 1+uint64(at-from)/uint64(frameLen(1)) {
+			continue
+		}
+		if _, _, err := recordAt(b[at:], salt); err == nil {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// rebuildHeader returns the header of a segment whose own is damaged. Records are
+// checked with the header's checksum and do not name their spool id, so one is
+// believed only when it has that very checksum, or the first record proves it.
+func rebuildHeader(b []byte, first uint64, ids []string) (header, bool) {
+	if len(b) < headerSize || first == 0 {
+		return header{}, false
+	}
+	stored := binary.LittleEndian.Uint32(b[12:])
+	created := time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:])))
+	for _, id := range append([]string{string(bytes.TrimRight(b[24:40], "\x00"))}, ids...) {
+		h := header{first: first, id: id, created: created}
+		h.encode() // sets the checksum
+		seq, _, err := recordAt(b[headerSize:], h.salt)
+		if h.salt == stored || err == nil && seq == first {
+			return h, true
+		}
+	}
+	return header{}, false
+}
+
+// nameSequence returns the sequence in the name of a segment's file, also of one
+// that was set aside; 0 when there is none.
+func nameSequence(path string) uint64 {
+	digits, _, _ := strings.Cut(filepath.Base(path), ".")
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seq
+}
+
+// reason is err without the word that every problem has in common.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrCorrupt.Error()+": ")
+}

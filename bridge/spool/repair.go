@@ -1,0 +1,189 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// repairedSuffix ends the name of a damaged segment whose whole records are all
+// in the log again.
+const repairedSuffix = ".repaired" + damagedSuffix
+
+// partSuffix ends the name of a file that a repair is writing.
+const partSuffix = ".part"
+
+// RepairedSegment is what Repair did, or would do, with a damaged segment.
+type RepairedSegment struct {
+	File     string    `json:"file"`
+	Problems []Problem `json:"problems"`
+	Left     string    `json:"left,omitempty"`    // why it was left as it is, and what can be done
+	KeptAs   string    `json:"kept_as,omitempty"` // the damaged original
+	Written  []string  `json:"written,omitempty"` // the segments in its place
+	Salvaged int       `json:"salvaged"`          // records from behind damage that are in the log again
+	Taken    int       `json:"taken"`             // whole records whose sequences a later run of the bridge has given away
+}
+
+// Repair puts whole records behind damage back into the log in dir. The bridge
+// must not run: the caller holds the lock of its data folder. With dryRun it only
+// reads.
+//
+// A damaged segment is replaced by one for each run of records without a gap.
+// They keep spool id and sequences, hence their events' ids, and stay in order.
+// The original is kept under a name ending in .damaged. A crash in between leaves
+// a log that is at least as good as before, and Repair can be called again.
+//
+// Left alone are torn ends, which the bridge cuts itself; segments that have been
+// passed by the cursor, because what is behind it is not sent again (LostRecords finds
+// what is in them); and those whose header cannot be rebuilt.
+func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
+	paths, _, err := listFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	cur, err := ReadCursor(dir)
+	if err != nil {
+		return nil, err
+	}
+	var log order
+	if err := eachContent(paths, func(c *content) error { log.add(c); return nil }); err != nil {
+		return nil, err
+	}
+	log.judge(cur.Seq, true)
+	ids, err := headerIDs(paths)
+	if err != nil {
+		return nil, err
+	}
+	done := []RepairedSegment{}
+	for i, s := range log.seen {
+		if !s.damaged() {
+			continue
+		}
+		c, err := readContent(s.path, ids)
+		if err != nil {
+			return done, err
+		}
+		m := mend{dir: dir, c: c, limit: log.limit(i)}
+		m.out = RepairedSegment{File: filepath.Base(s.path), Problems: s.problems}
+		m.plan(cur.Seq)
+		if !dryRun && m.out.Left == "" {
+			if err := m.carryOut(); err != nil {
+				return done, fmt.Errorf("repair %s: %w; the log is as readable as before, repair again once that is mended", s.path, err)
+			}
+		}
+		done = append(done, m.out)
+	}
+	return done, nil
+}
+
+// mend is the repair of one segment.
+type mend struct {
+	dir   string
+	c     *content
+	limit uint64 // first sequence that a later segment holds, 0 when there is none
+	runs  [][]place
+	out   RepairedSegment
+}
+
+// plan decides what to do and says it in out.
+func (m *mend) plan(acked uint64) {
+	c := m.c
+	switch {
+	case !c.known:
+		m.out.Left = "its header cannot be rebuilt, and records can only be checked with it; restore the file from a backup, or leave it: the bridge sets it aside"
+		return
+	case len(c.records) == 0:
+		m.out.Left = "not one whole record is in it; leave it: the bridge sets it aside"
+		return
+	case c.last() <= acked:
+		m.out.Left = "the bridge has passed it; bridgectl spool export --lost shows the whole events behind the damage"
+		return
+	}
+	for _, r := range c.records {
+		if m.limit > 0 && r.seq >= m.limit {
+			m.out.Taken++
+			continue
+		}
+		if r.lost {
+			m.out.Salvaged++
+		}
+		if n := len(m.runs); n > 0 && m.runs[n-1][len(m.runs[n-1])-1].seq+1 == r.seq {
+			m.runs[n-1] = append(m.runs[n-1], r)
+		} else {
+			m.runs = append(m.runs, []place{r})
+		}
+	}
+	for _, records := range m.runs {
+		m.out.Written = append(m.out.Written, filepath.Base(segmentPath(m.dir, records[0].seq)))
+	}
+	suffix := repairedSuffix
+	if m.out.Taken > 0 {
+		suffix = damagedSuffix // LostRecords still has to look into it
+	}
+	m.out.KeptAs = fmt.Sprintf("%s.%d%s", filepath.Base(c.path), time.Now().UnixNano(), suffix)
+}
+
+// carryOut swaps files such that the log is whole after each step: the runs behind
+// damage come first, and what stands under the original's own name goes last.
+func (m *mend) carryOut() error {
+	original, kept := m.c.path, filepath.Join(m.dir, m.out.KeptAs)
+	var parts []string
+	for _, records := range m.runs {
+		path := segmentPath(m.dir, records[0].seq)
+		if err := m.write(path+partSuffix, records); err != nil {
+			return err
+		}
+		parts = append(parts, path)
+	}
+	if err := os.Link(original, kept); err != nil {
+		return err
+	}
+	if err := syncDir(m.dir); err != nil {
+		return err
+	}
+	replaced := false
+	for i := len(parts) - 1; i >= 0; i-- {
+		if err := os.Rename(parts[i]+partSuffix, parts[i]); err != nil {
+			return err
+		}
+		replaced = replaced || parts[i] == original
+	}
+	if !replaced { // not one record before the damage
+		if err := os.Remove(original); err != nil {
+			return err
+		}
+	}
+	return syncDir(m.dir)
+}
+
+// write makes a segment of records that follow each other, durable and owned by
+// whom the original is owned by: the bridge may run as another user than the one
+// who repairs.
+func (m *mend) write(path string, records []place) (err error) {
+	h := header{first: records[0].seq, id: m.c.header.id, created: m.c.header.created}
+	b := h.encode()
+	for _, r := range records {
+		b = appendFrame(b, h.salt, r.seq, r.payload)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := os.Stat(m.c.path)
+	if err != nil {
+		return err
+	}
+	if was, ok := info.Sys().(*syscall.Stat_t); ok && int(was.Uid) != os.Geteuid() {
+		if err := f.Chown(int(was.Uid), int(was.Gid)); err != nil {
+			return err
+		}
+	}
+	if _, err := f.Write(b); err != nil {
+		return err
+	}
+	return f.Sync()
+}

@@ -1,0 +1,21 @@
+// Command bridgectl is the operator's tool: it looks into a bridge's spool,
+// repairs it, and sends again what could not be delivered.
+//
+// It exits with 0 when all is well, 1 when it found a problem or failed, and 2
+// when it was called wrongly.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	code := run(ctx, streams{out: os.Stdout, err: os.Stderr}, os.Getenv, os.Args[1:])
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// format is the value of --output.
+type format struct {
+	name    string
+	allowed []string // the first one is the default
+}
+
+func formats(allowed ...string) *format { return &format{name: allowed[0], allowed: allowed} }
+
+// String, Set and Type make it a flag.
+func (f *format) String() string { return f.name }
+
+// Set takes one of the allowed names.
+func (f *format) Set(name string) error {
+	for _, a := range f.allowed {
+		if a == name {
+			f.name = name
+			return nil
+		}
+	}
+	return fmt.Errorf("want %s", strings.Join(f.allowed, " or "))
+}
+
+// Type is what --help calls the value.
+func (f *format) Type() string { return strings.Join(f.allowed, "|") }
+
+// writeJSON writes v for scripts.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// plural returns "1 event", "2 events".
+func plural[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

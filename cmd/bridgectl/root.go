@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitProblem = 1 // something is wrong with what was looked at, or the command failed
+	exitUsage   = 2 // the command line is wrong
+)
+
+// streams are where a command writes: results to out, what is for the operator
+// alone to err.
+type streams struct {
+	out, err io.Writer
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run carries out the command line and returns the exit code. Each error is
+// printed here and nowhere else.
+func run(ctx context.Context, s streams, getenv func(string) string, args []string) int {
+	root := newRoot(getenv)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(s.err, "bridgectl:", err)
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitProblem
+}
+
+func newRoot(getenv func(string) string) *cobra.Command {
+	root := newGroup("bridgectl", "The operator's tool of the bintu bridge", `
+Exit codes: 0 all is well, 1 a problem was found or the command failed, 2 the
+command line is wrong. The folder and NATS are those of the bridge when its
+environment is set: BRIDGE_DATA_DIR, NATS_URL and the other NATS_ variables.`)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	spool := newGroup("spool", "Look into the spool, repair it, and send again what was not delivered", `
+inspect, verify and export only read, and may be used while the bridge runs.
+repair needs a stopped bridge. redrive needs NATS, which with the embedded server
+means a running bridge.`)
+	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
+	root.AddCommand(spool)
+	return root
+}
+
+// newGroup returns a command that only has subcommands.
+func newGroup(name, short, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Short: short, Long: short + ".\n" + long,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+			}
+			return usageError{fmt.Errorf("a command is wanted: %s; see %s --help", subcommands(cmd), cmd.CommandPath())}
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+}
+
+func subcommands(cmd *cobra.Command) string {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// atMost takes no more than n arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.MaximumNArgs(n)(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
