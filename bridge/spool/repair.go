@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -13,8 +14,9 @@ import (
 // in the log again.
 const repairedSuffix = ".repaired" + damagedSuffix
 
-// partSuffix ends the name of a file that a repair is writing.
-const partSuffix = ".part"
+// partSuffix ends the name of a file that a repair is writing. The bridge does
+// not look at it.
+const partSuffix = ".repairing"
 
 // RepairedSegment is what Repair did, or would do, with a damaged segment.
 type RepairedSegment struct {
@@ -40,6 +42,42 @@ type RepairedSegment struct {
 // passed by the cursor, because what is behind it is not sent again (LostRecords finds
 // what is in them); and those whose header cannot be rebuilt.
 func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
+	r, err := newRepairer(dir)
+	if err == nil && !dryRun {
+		err = removeParts(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	done := []RepairedSegment{}
+	for i := range r.log.seen {
+		m, err := r.mend(i)
+		if err != nil {
+			return done, err
+		}
+		if m == nil {
+			continue
+		}
+		if !dryRun && m.out.Left == "" {
+			if err := m.carryOut(); err != nil {
+				return done, err
+			}
+		}
+		done = append(done, m.out)
+	}
+	return done, nil
+}
+
+// repairer knows the log as it was before the repair. It keeps no payloads: those of one
+// segment at a time fit into memory, those of a whole spool may not.
+type repairer struct {
+	dir   string
+	log   order
+	ids   []string
+	acked uint64
+}
+
+func newRepairer(dir string) (*repairer, error) {
 	paths, _, err := listFolder(dir)
 	if err != nil {
 		return nil, err
@@ -48,35 +86,31 @@ func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
 	if err != nil {
 		return nil, err
 	}
-	var log order
-	if err := eachContent(paths, func(c *content) error { log.add(c); return nil }); err != nil {
+	r := &repairer{dir: dir, acked: cur.Seq}
+	if r.ids, err = headerIDs(paths); err != nil {
 		return nil, err
 	}
-	log.judge(cur.Seq, true)
-	ids, err := headerIDs(paths)
+	if err := eachContent(paths, func(c *content) error { r.log.add(c); return nil }); err != nil {
+		return nil, err
+	}
+	r.log.judge(cur.Seq, true)
+	return r, nil
+}
+
+// mend plans the repair of the segment at i; nil when it needs none.
+func (r *repairer) mend(i int) (*mend, error) {
+	s := &r.log.seen[i]
+	if !s.damaged() {
+		return nil, nil
+	}
+	c, err := readContent(s.path, r.ids)
 	if err != nil {
 		return nil, err
 	}
-	done := []RepairedSegment{}
-	for i, s := range log.seen {
-		if !s.damaged() {
-			continue
-		}
-		c, err := readContent(s.path, ids)
-		if err != nil {
-			return done, err
-		}
-		m := mend{dir: dir, c: c, limit: log.limit(i)}
-		m.out = RepairedSegment{File: filepath.Base(s.path), Problems: s.problems}
-		m.plan(cur.Seq)
-		if !dryRun && m.out.Left == "" {
-			if err := m.carryOut(); err != nil {
-				return done, fmt.Errorf("repair %s: %w; the log is as readable as before, repair again once that is mended", s.path, err)
-			}
-		}
-		done = append(done, m.out)
-	}
-	return done, nil
+	m := &mend{dir: r.dir, c: c, limit: r.log.limit(i)}
+	m.out = RepairedSegment{File: filepath.Base(s.path), Problems: s.problems}
+	m.plan(r.acked)
+	return m, nil
 }
 
 // mend is the repair of one segment.
@@ -126,37 +160,49 @@ func (m *mend) plan(acked uint64) {
 	m.out.KeptAs = fmt.Sprintf("%s.%d%s", filepath.Base(c.path), time.Now().UnixNano(), suffix)
 }
 
-// carryOut swaps files such that the log is whole after each step: the runs behind
-// damage come first, and what stands under the original's own name goes last.
-func (m *mend) carryOut() error {
-	original, kept := m.c.path, filepath.Join(m.dir, m.out.KeptAs)
-	var parts []string
+// steps are what carries the plan out. The log is whole after each of them: the runs
+// from behind damage come first, and what stands under the original's own name
+// goes last.
+func (m *mend) steps() []func() error {
+	original := m.c.path
+	var steps []func() error
 	for _, records := range m.runs {
-		path := segmentPath(m.dir, records[0].seq)
-		if err := m.write(path+partSuffix, records); err != nil {
-			return err
-		}
-		parts = append(parts, path)
+		steps = append(steps, func() error { return m.write(segmentPath(m.dir, records[0].seq)+partSuffix, records) })
 	}
-	if err := os.Link(original, kept); err != nil {
-		return err
-	}
-	if err := syncDir(m.dir); err != nil {
-		return err
-	}
+	steps = append(steps,
+		func() error { return os.Link(original, filepath.Join(m.dir, m.out.KeptAs)) },
+		func() error { return syncDir(m.dir) })
 	replaced := false
-	for i := len(parts) - 1; i >= 0; i-- {
-		if err := os.Rename(parts[i]+partSuffix, parts[i]); err != nil {
-			return err
-		}
-		replaced = replaced || parts[i] == original
+	for _, records := range slices.Backward(m.runs) {
+		path := segmentPath(m.dir, records[0].seq)
+		replaced = replaced || path == original
+		steps = append(steps, func() error { return os.Rename(path+partSuffix, path) })
 	}
 	if !replaced { // not one record before the damage
-		if err := os.Remove(original); err != nil {
-			return err
+		steps = append(steps, func() error { return os.Remove(original) })
+	}
+	return append(steps, func() error { return syncDir(m.dir) })
+}
+
+func (m *mend) carryOut() error {
+	for _, step := range m.steps() {
+		if err := step(); err != nil {
+			return fmt.Errorf("repair %s: %w; the log is as readable as before, repair again once that is mended", m.c.path, err)
 		}
 	}
-	return syncDir(m.dir)
+	return nil
+}
+
+// removeParts removes what a repair that was killed has left.
+func removeParts(dir string) error {
+	parts, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix+partSuffix))
+	for _, path := range parts {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("repair: %w", err)
+	}
+	return nil
 }
 
 // write makes a segment of records that follow each other, durable and owned by
