@@ -66,7 +66,7 @@ func Inspect(dir string) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.Cursor = CursorInfo{Seq: cur.Seq, StreamSeq: cur.StreamSeq, SpoolID: cur.SpoolID}
+	in.Cursor.Seq, in.Cursor.StreamSeq, in.Cursor.SpoolID = cur.Seq, cur.StreamSeq, cur.SpoolID
 	if problem != nil {
 		in.Problems = append(in.Problems, *problem)
 	}

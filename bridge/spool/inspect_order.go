@@ -101,9 +101,9 @@ func (o *order) following(i int) (first uint64, ok bool) {
 // String names the place and what is wrong there.
 func (p Problem) String() string {
 	text := fmt.Sprintf("%s: offset %d: %s", p.File, p.Offset, p.Reason)
-	switch {
-	case p.MissingFrom == 0:
-	case p.MissingFrom == p.MissingTo:
+	switch p.MissingFrom {
+	case 0:
+	case p.MissingTo:
 		text += fmt.Sprintf("; sequence %d is missing", p.MissingFrom)
 	default:
 		text += fmt.Sprintf("; sequences %d to %d are missing", p.MissingFrom, p.MissingTo)

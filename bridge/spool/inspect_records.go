@@ -59,7 +59,7 @@ func LostRecords(dir string, each func(Record) error) error {
 		return err
 	}
 	aside = slices.DeleteFunc(aside, func(path string) bool { return strings.HasSuffix(path, repairedSuffix) })
-	all := append(paths, aside...)
+	all := slices.Concat(paths, aside)
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return eachContent(all, func(c *content) error {
 		for _, r := range c.records {

@@ -102,11 +102,11 @@ type redriver struct {
 // it does not go through.
 func (r *redriver) redrive(ctx context.Context, line []byte) (stays []byte, through bool) {
 	letter, msg, ok := r.open(line)
+	if ok && r.through[letter.ID] {
+		return nil, true // a second copy of the line
+	}
 	if !ok || r.result.Stopped != "" {
 		return line, false
-	}
-	if r.through[letter.ID] {
-		return nil, true // a second copy of the line
 	}
 	wait, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
