@@ -82,6 +82,11 @@ func TestInspectFindsProblems(t *testing.T) {
 			func(t *testing.T, dir string) { create(t, dir+"/cursor", []byte("scribble")) },
 			[]string{"cursor: offset 0: no copy of the cursor can be read; the bridge would send everything that is kept again"}, 1, 5,
 		},
+		"room for more records": {
+			func(t *testing.T, dir string) {
+				create(t, segmentPath(dir, second), append(fileBytes(t, segmentPath(dir, second)), make([]byte, 4096)...))
+			}, nil, 0, 4,
+		},
 		"files of others": {
 			func(t *testing.T, dir string) { create(t, dir+"/notes.txt", []byte("?")) }, nil, 0, 4,
 		},
