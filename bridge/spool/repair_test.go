@@ -251,6 +251,9 @@ func TestRepairSavesWhatIsWhole(t *testing.T) {
 		}
 
 		repairAndCrash(rt, t, crashed)
+		if got := inOrder(foundBy(t, crashed, Records)); len(slices.Compact(slices.Clone(got))) != len(got) {
+			rt.Fatalf("after the crash of a repair records are found twice: %+v", got)
+		}
 		for _, w := range before {
 			if !slices.Contains(readAsBridge(t, crashed), w) {
 				rt.Fatalf("the crash of a repair has lost %+v", w)

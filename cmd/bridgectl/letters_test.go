@@ -107,11 +107,15 @@ func TestTwoRedrives(t *testing.T) {
 func TestTakeAfterAKill(t *testing.T) {
 	b := newBox(t, "three\n")
 	write(t, b.taken(), "one\ntwo")
+	if err := b.putBackTaken(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, b.path, "four\n")
 	var seen []string
 	if err := b.take(func(line []byte) ([]byte, bool) { seen = append(seen, string(line)); return nil, true }); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"three", "one", "two"}; !slices.Equal(seen, want) {
+	if want := []string{"three", "one", "two", "four"}; !slices.Equal(seen, want) {
 		t.Errorf("seen %q, want %q", seen, want)
 	}
 }
