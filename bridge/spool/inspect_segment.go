@@ -78,6 +78,9 @@ func (c *content) damagedTail() *Problem {
 	return nil
 }
 
+// maxReads is how often a file that seems damaged, and grows, is read again.
+const maxReads = 20
+
 // readContent reads a segment's file. ids are the ids of other segments, from
 // which a damaged header may be rebuilt. Only a file that cannot be read is an error.
 func readContent(path string, ids []string) (*content, error) {
@@ -85,11 +88,31 @@ func readContent(path string, ids []string) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := parseContent(path, ids, b)
+	// While a bridge appends, a read may have zeros where a record was being
+	// written, and the record after it. What is still there when the file stands
+	// still, or many reads later, is damage.
+	for try := 0; len(c.problems) > 0 && try < maxReads; try++ {
+		again, err := readSegmentFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(again, b) {
+			break
+		}
+		b, c = again, parseContent(path, ids, again)
+	}
+	return c, nil
+}
+
+// parseContent is readContent for the bytes b of the file.
+func parseContent(path string, ids []string, b []byte) *content {
 	c := &content{path: path, size: int64(len(b)), end: min(headerSize, int64(len(b)))}
 	if len(bytes.TrimRight(b, "\x00")) == 0 {
 		c.blank = true
-		return c, nil
+		return c
 	}
+	var err error
 	if c.header, err = decodeHeader(b); err == nil {
 		c.known = true
 	} else {
@@ -100,7 +123,7 @@ func readContent(path string, ids []string) (*content, error) {
 	if c.known {
 		c.sift(b)
 	}
-	return c, nil
+	return c
 }
 
 func readSegmentFile(path string) ([]byte, error) {

@@ -197,7 +197,7 @@ func TestInspectLive(t *testing.T) {
 		}
 	})
 	seen := 0
-	for range 15 {
+	for tries := 0; tries < 15 || seen == 0; tries++ {
 		in, err := Inspect(dir)
 		if err != nil {
 			t.Fatal(err)
