@@ -1,8 +1,32 @@
 // Package forward takes the spool to JetStream: in order, at least once,
-// deduplicated by Nats-Msg-Id. It keeps a bounded window of messages in flight,
-// acks the spool as JetStream acks it, and begins again behind the last acked
-// record whenever anything goes wrong. What NATS will never take goes to a dead-letter
-// file and does not hold up the rest.
+// deduplicated by Nats-Msg-Id. It begins again behind the last acked record whenever
+// anything goes wrong. What NATS will never take goes to a dead-letter file and does
+// not hold up the rest; everything else holds the queue until it is mended.
+//
+// # Two ways to publish
+//
+// Where the server (2.14 or later) and the stream (AllowBatchPublish) allow it, a
+// backlog goes in fast batches that end at the first gap, see batch.go. Elsewhere
+// a window of messages is in flight, each with its own ack, see window.go. An event
+// that is alone in the spool is published at once and by itself in both.
+//
+// # Order
+//
+// Events reach the stream in the order of the spool, which is the order they
+// were answered in. In batches, and while messages go one by one, this always holds: the server
+// stores no message behind one it did not store. In a window, messages of one
+// connection are stored in order too, so outages, restarts and kills do no
+// harm; but when the server refuses one message and takes the next (a full ingest
+// queue, a stream that is full for a large event and not for a small one, a stream
+// that is created between two messages), those of the same window that were stored
+// stand before it. The window is then one message until the refused one is in. A
+// stream that lost messages gets them again behind those that survived.
+//
+// # Nothing lost
+//
+// The cursor moves over what JetStream has acked and keeps the stream sequence. Before
+// publishing, after every failure, and every half minute, the stream is asked whether it still
+// holds the cursor's message, see verify.go.
 package forward
 
 import (
@@ -12,7 +36,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,11 +43,12 @@ import (
 )
 
 const (
-	defaultWindow = 1024
-	ackTimeout    = 5 * time.Second // a lost ack must not hold its place for ever
-	firstBackoff  = 100 * time.Millisecond
-	maxBackoff    = 5 * time.Second
-	drainPoll     = 5 * time.Millisecond
+	defaultWindow     = 1024
+	defaultCheckEvery = 30 * time.Second
+	ackTimeout        = 5 * time.Second // a lost ack must not hold its place for ever
+	firstBackoff      = 100 * time.Millisecond
+	maxBackoff        = 5 * time.Second
+	drainPoll         = 5 * time.Millisecond
 )
 
 // Log is the spool as its one consumer sees it.
@@ -36,6 +60,12 @@ type Log interface {
 	Rewind(after uint64) error
 	Ack(seq uint64, spoolID string, streamSeq uint64) error
 	Acked() uint64
+	// Cursor returns what was last given to Ack or TakeBack.
+	Cursor() (seq uint64, spoolID string, streamSeq uint64)
+	// TakeBack moves the cursor back: what is behind it has to be sent again.
+	TakeBack(after uint64, spoolID string, streamSeq uint64) error
+	// Oldest returns the first sequence that can still be read.
+	Oldest() uint64
 	Tail() uint64
 	Close() error
 }
@@ -45,32 +75,42 @@ type Options struct {
 	Log         Log
 	Conn        *nats.Conn      // publishing only; must not buffer while it reconnects
 	DeadLetters string          // file
-	Window      int             // messages in flight, default 1024
+	Window      int             // messages in flight without batches, default 1024
+	CheckEvery  time.Duration   // how often the stream is asked for the cursor's message, default 30 s
 	Connected   <-chan struct{} // signalled when NATS, or its stream, is there again: ends a back-off early
 	Logger      *slog.Logger
 }
 
-// Forwarder owns the goroutine that empties the spool.
+// Forwarder owns the goroutine that empties the spool. Fields without a comment
+// are set once; those below loop belong to that goroutine.
 type Forwarder struct {
-	log    Log
-	js     jetstream.JetStream
-	dead   string
-	window int
-	logger *slog.Logger
+	log        Log
+	conn       *nats.Conn
+	js         jetstream.JetStream
+	dead       string
+	window     int
+	checkEvery time.Duration
+	logger     *slog.Logger
+	connected  <-chan struct{}
+	cancel     context.CancelFunc
+	done       sync.WaitGroup
+	counters   counters
 
-	connected <-chan struct{}
-	cancel    context.CancelFunc
-	done      sync.WaitGroup
-
-	acked, resent, duplicates, deadCount, failures atomic.Uint64
-	lastErr                                        atomic.Pointer[string]
-	sent                                           uint64 // highest sequence ever published; the loop's own
+	// loop
+	held    *entry // read from the log and put back
+	sent    uint64 // highest sequence ever published
+	careful uint64 // up to here, messages go one by one
+	stream  streamState
+	batches batching
 }
 
 // Start begins to forward what is behind the spool's cursor.
 func Start(o Options) (*Forwarder, error) {
 	if o.Window <= 0 {
 		o.Window = defaultWindow
+	}
+	if o.CheckEvery <= 0 {
+		o.CheckEvery = defaultCheckEvery
 	}
 	js, err := jetstream.New(o.Conn,
 		jetstream.WithPublishAsyncMaxPending(o.Window),
@@ -80,8 +120,9 @@ func Start(o Options) (*Forwarder, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Forwarder{
-		log: o.Log, js: js, dead: o.DeadLetters, window: o.Window, logger: o.Logger,
-		connected: o.Connected, cancel: cancel,
+		log: o.Log, conn: o.Conn, js: js, dead: o.DeadLetters, window: o.Window, checkEvery: o.CheckEvery,
+		logger: o.Logger, connected: o.Connected, cancel: cancel,
+		batches: batching{size: firstBatch},
 	}
 	f.done.Go(func() { f.run(ctx) })
 	return f, nil
@@ -105,34 +146,13 @@ func (f *Forwarder) Drain(ctx context.Context) error {
 }
 
 // Close stops forwarding. What is in flight and not acked will be sent again by
-// the next start.
+// the next start. It may wait for one ack, at most five seconds.
 func (f *Forwarder) Close() error {
 	f.cancel()
 	f.done.Wait()
+	f.batches.release()
 	f.js.CleanupPublisher()
 	return f.log.Close()
-}
-
-// Stats is a picture of the forwarder for metrics and status.
-type Stats struct {
-	Acked      uint64 `json:"acked"`      // events JetStream has acked, duplicates among them
-	Resent     uint64 `json:"resent"`     // events published more than once
-	Duplicates uint64 `json:"duplicates"` // acks that said: already there
-	Dead       uint64 `json:"dead"`       // events in the dead-letter file
-	Failures   uint64 `json:"failures"`   // times the forwarder began again
-	LastError  string `json:"last_error,omitempty"`
-}
-
-// Stats returns the present figures.
-func (f *Forwarder) Stats() Stats {
-	st := Stats{
-		Acked: f.acked.Load(), Resent: f.resent.Load(), Duplicates: f.duplicates.Load(),
-		Dead: f.deadCount.Load(), Failures: f.failures.Load(),
-	}
-	if e := f.lastErr.Load(); e != nil {
-		st.LastError = *e
-	}
-	return st
 }
 
 // run forwards until Close, beginning again after each failure.
@@ -144,12 +164,13 @@ func (f *Forwarder) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil {
+			continue // time to look at the stream again
+		}
 		if f.log.Acked() > before {
 			backoff = firstBackoff
 		}
-		text := err.Error()
-		f.lastErr.Store(&text)
-		if n := f.failures.Add(1); backoff == firstBackoff || n == 1 {
+		if n := f.counters.failed(err); backoff == firstBackoff || n == 1 {
 			f.logger.Warn("forward: events wait in the spool", "error", err)
 		}
 		f.pause(ctx, backoff/2+rand.N(backoff)) //nolint:gosec // jitter
@@ -159,45 +180,91 @@ func (f *Forwarder) run(ctx context.Context) {
 
 // pause waits for d, or until there is a reason to try sooner.
 func (f *Forwarder) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-f.connected:
-	case <-time.After(d):
+	case <-t.C:
 	}
 }
 
-// inFlight is a published record that waits for its ack; without a future it is
-// settled already.
-type inFlight struct {
-	seq     uint64
-	spoolID string
-	future  jetstream.PubAckFuture
-}
-
-// forward publishes from the cursor on until something fails. Before it returns, every
-// message in flight is acked or given up, so that the next run does not overtake it.
-func (f *Forwarder) forward(ctx context.Context) (err error) {
+// forward publishes from the cursor on until something fails, or until the stream is to be
+// verified again. When it returns, nothing is in flight any more, so that the next run
+// does not overtake it.
+func (f *Forwarder) forward(ctx context.Context) error {
+	f.batches.release()
+	check := time.NewTimer(f.checkEvery)
+	defer check.Stop()
+	if err := f.verify(ctx); err != nil {
+		return err
+	}
+	f.held = nil
 	if err := f.log.Rewind(f.log.Acked()); err != nil {
 		return err
 	}
-	w := window{f: f}
-	defer func() { err = errors.Join(err, w.settle(ctx)) }()
 	for {
-		for len(w.flying) < f.window {
-			more, err := w.publishNext()
-			if err != nil {
-				return err
-			}
-			if !more {
-				break
-			}
-		}
-		var ready <-chan struct{}
-		if len(w.flying) < f.window {
-			ready = f.log.Ready()
-		}
-		if err := w.await(ctx, ready); err != nil {
+		first, err := f.next()
+		if err != nil {
 			return err
 		}
+		if first == nil {
+			f.stream.stored = nil // it was for what is behind the cursor, and all of that is read
+			select {
+			case <-f.log.Ready():
+				continue
+			case <-check.C:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if err := f.publish(ctx, first); err != nil {
+			return err
+		}
+		select {
+		case <-check.C:
+			return nil
+		default:
+		}
 	}
+}
+
+// publish sends first, and what follows it in the log as far as the chosen way goes.
+// It returns when all of it is settled.
+func (f *Forwarder) publish(ctx context.Context, first *entry) error {
+	alone := first.seq <= f.careful
+	switch {
+	case !alone && f.stream.batches && first.plain() && first.seq < f.log.Tail():
+		return f.sendBatch(ctx, first)
+	case alone || f.stream.batches:
+		return f.sendWindow(ctx, first, 1)
+	}
+	return f.sendWindow(ctx, first, f.window)
+}
+
+// settled moves the cursor behind a record that has the stream sequence streamSeq.
+func (f *Forwarder) settled(seq uint64, spoolID string, streamSeq uint64) error {
+	f.counters.lastAck.Store(time.Now().UnixNano())
+	f.counters.failing.Store(false)
+	f.stream.ownID, f.stream.ownSeq = spoolID, streamSeq
+	return f.log.Ack(seq, spoolID, streamSeq)
+}
+
+// buried moves the cursor behind e, which went to the dead letters. The cursor goes on
+// naming the last message that is in the stream: only that one can be asked for.
+func (f *Forwarder) buried(e *entry) error {
+	return f.log.Ack(e.seq, f.stream.ownID, f.stream.ownSeq)
+}
+
+// errWentBack says that the stream gave a new message a sequence it had given
+// before. What was acked there is gone.
+var errWentBack = errors.New("the stream has begun anew, or lost its end; it is looked at before anything else is sent")
+
+// grew reports errWentBack unless the new stream sequence is above the last one.
+func (f *Forwarder) grew(streamSeq uint64) error {
+	if streamSeq <= f.stream.ownSeq {
+		return errWentBack
+	}
+	return nil
 }

@@ -1,0 +1,191 @@
+package bridgetest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// configVariable names the configuration of the server a test binary is to be.
+const configVariable = "BRIDGETEST_NATS_CONFIG"
+
+// ServeIfAsked makes this process a NATS server, and does not return, when Process
+// started it as one. TestMain of a package that uses Process calls it first.
+func ServeIfAsked() {
+	path := os.Getenv(configVariable)
+	if path == "" {
+		return
+	}
+	if err := serve(path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// serve runs a server until its standard input ends, which it does with the test.
+func serve(path string) error {
+	opts, err := server.ProcessConfigFile(path)
+	if err != nil {
+		return err
+	}
+	opts.NoLog = true
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		return err
+	}
+	go ns.Start()
+	if !ns.ReadyForConnections(Timeout) {
+		return fmt.Errorf("the NATS server of %s did not start", path)
+	}
+	fmt.Println(ns.ClientURL())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	ns.Shutdown()
+	ns.WaitForShutdown()
+	return err
+}
+
+// Process is a NATS server in a process of its own, which can be killed and paused.
+type Process struct {
+	client
+	dir  string
+	name string
+	port int
+	more string // of the configuration
+
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// StartProcess returns a running server. The text more is added to its
+// configuration. TestMain calls ServeIfAsked.
+func StartProcess(t testing.TB, more string) *Process {
+	t.Helper()
+	p := newProcess(t, "single", more)
+	p.Start()
+	return p
+}
+
+func newProcess(t testing.TB, name, more string) *Process {
+	t.Helper()
+	p := &Process{dir: t.TempDir(), name: name, port: freePort(t), more: more}
+	p.client = client{t: t, url: p.URL}
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// URL is where clients connect.
+func (p *Process) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.port) }
+
+// StoreDir is where the server keeps its streams.
+func (p *Process) StoreDir() string { return filepath.Join(p.dir, "store") }
+
+// Start starts a server that does not run, with the data it left.
+func (p *Process) Start() {
+	p.t.Helper()
+	p.writeConfig()
+	exe, err := os.Executable()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command(exe) //nolint:noctx // ends with Kill, or with its standard input
+	cmd.Env = append(os.Environ(), configVariable+"="+p.configPath())
+	cmd.Stderr = os.Stderr
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd, p.stdin = cmd, in
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		p.t.Fatalf("the NATS server %s did not start: %q, %v", p.name, line, err)
+	}
+}
+
+// Kill ends the process as a power cut of the process would: it has no say in it.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
+
+// Stop lets the server end in its own way.
+func (p *Process) Stop() { p.end(syscall.SIGTERM) }
+
+func (p *Process) end(sig syscall.Signal) {
+	if p.cmd == nil {
+		return
+	}
+	p.signal(sig)
+	_ = p.stdin.Close()
+	_ = p.cmd.Wait() // how it ended is no news
+	p.cmd = nil
+}
+
+// Pause stops the process where it stands; Resume lets it go on.
+func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+// Reload makes the running server take more as the added configuration.
+func (p *Process) Reload(more string) {
+	p.t.Helper()
+	p.more = more
+	p.writeConfig()
+	p.signal(syscall.SIGHUP)
+}
+
+func (p *Process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Errorf("%s to the NATS server %s: %v", sig, p.name, err)
+	}
+}
+
+func (p *Process) configPath() string { return filepath.Join(p.dir, "nats.conf") }
+
+func (p *Process) writeConfig() {
+	p.t.Helper()
+	text := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q, max_file_store: 8GB }\n%s\n",
+		p.name, p.port, p.StoreDir(), p.more)
+	if err := os.WriteFile(p.configPath(), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// StartCluster returns n servers that form a cluster.
+func StartCluster(t testing.TB, n int) []*Process {
+	t.Helper()
+	routes := make([]string, n)
+	for i := range routes {
+		routes[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	}
+	nodes := make([]*Process, n)
+	for i := range nodes {
+		nodes[i] = newProcess(t, fmt.Sprintf("n%d", i), fmt.Sprintf("cluster { name: test, listen: %q, routes: [\"nats://%s\"] }",
+			routes[i], strings.Join(routes, `", "nats://`)))
+		nodes[i].Start()
+	}
+	return nodes
+}
+
+// Name is the server's name in its cluster.
+func (p *Process) Name() string { return p.name }
+
+// freePort returns a port that nobody listens on at the moment.
+func freePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}

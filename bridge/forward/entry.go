@@ -1,0 +1,91 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// entry is a record on its way. One of msg, stored and cause says what is to be done.
+type entry struct {
+	seq     uint64
+	spoolID string
+	msg     *nats.Msg // to be published
+	large   bool      // the server may find it too large
+	stored  uint64    // the stream has it already, with this sequence
+	cause   error     // it goes to the dead letters
+	record  []byte    // when it could not be read
+
+	future jetstream.PubAckFuture // in a window, once it is published
+}
+
+// plain reports whether e can go into a batch, which does not say which of its messages
+// was refused.
+func (e *entry) plain() bool { return e.msg != nil && e.cause == nil && !e.large }
+
+// next returns the log's next record, nil when there is none yet.
+func (f *Forwarder) next() (*entry, error) {
+	if e := f.held; e != nil {
+		f.held = nil
+		return e, nil
+	}
+	seq, spoolID, rec, err := f.log.Next()
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	id := eventID(spoolID, seq)
+	e := &entry{seq: seq, spoolID: spoolID, stored: f.stream.stored[id]}
+	if e.stored != 0 {
+		return e, nil
+	}
+	if e.msg, e.cause = message(rec, id); e.cause != nil {
+		e.msg, e.record = nil, append([]byte(nil), rec...)
+		if !errors.Is(e.cause, errRecord) {
+			e.cause = fmt.Errorf("%w: %w", errRecord, e.cause)
+		}
+		return e, nil
+	}
+	if !publishable(e.msg.Subject) {
+		e.cause = fmt.Errorf("%w: %q", nats.ErrBadSubject, e.msg.Subject)
+	}
+	e.large = int64(e.msg.Size()) > f.stream.maxMessage(f.conn)
+	return e, nil
+}
+
+// publishing notes that e goes out.
+func (f *Forwarder) publishing(e *entry) {
+	if e.seq <= f.sent {
+		f.counters.resent.Add(1)
+	}
+	f.sent = max(f.sent, e.seq)
+}
+
+// publishable reports whether the server can hold subject. It answers an empty
+// token with "no responders" for ever, and stores wildcards that nobody can read by name.
+func publishable(subject string) bool {
+	for token := range strings.SplitSeq(subject, ".") {
+		if token == "" || token == "*" || token == ">" {
+			return false
+		}
+	}
+	return !strings.ContainsAny(subject, " \t\r\n\x00")
+}
+
+// bury puts e into the dead-letter file and moves the cursor behind it.
+func (f *Forwarder) bury(e *entry) error {
+	letter := deadLetter{At: time.Now().UTC(), ID: eventID(e.spoolID, e.seq), Reason: e.cause.Error(), Record: e.record}
+	if e.msg != nil {
+		letter.Subject, letter.Header, letter.Event = e.msg.Subject, e.msg.Header, e.msg.Data
+	}
+	if err := bury(f.dead, letter); err != nil {
+		return err
+	}
+	f.counters.dead.Add(1)
+	f.logger.Error("forward: NATS will never take this event; it is in the dead-letter file",
+		"id", letter.ID, "file", f.dead, "reason", e.cause)
+	return f.buried(e)
+}

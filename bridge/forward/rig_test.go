@@ -1,0 +1,203 @@
+package forward_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/forward"
+	"bintubridge/bridge/spool"
+	"bintubridge/subjects"
+)
+
+func TestMain(m *testing.M) {
+	bridgetest.ServeIfAsked()
+	goleak.VerifyTestMain(m)
+}
+
+// server is a NATS server of any kind.
+type server interface {
+	Conn(opts ...nats.Option) *nats.Conn
+	JetStream() jetstream.JetStream
+	Messages(stream string, count int) []jetstream.Msg
+}
+
+// rig is the spool of one bridge with a forwarder before a NATS server.
+type rig struct {
+	t     *testing.T
+	nats  server
+	opts  []nats.Option // of the forwarder's connection
+	dir   string
+	spool *spool.Spool
+	fwd   *forward.Forwarder
+	n     int // events appended
+
+	connected chan struct{}
+}
+
+func newRig(t *testing.T, s server) *rig {
+	r := &rig{t: t, nats: s, dir: t.TempDir(), connected: make(chan struct{}, 1)}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	s, err := spool.Open(spool.Options{Dir: r.dir, SegmentBytes: 64 << 10, Sync: spool.SyncOff})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.spool = s
+}
+
+func (r *rig) start(window int) {
+	r.t.Helper()
+	fwd, err := forward.Start(forward.Options{
+		Log: r.spool.Reader(), Conn: r.nats.Conn(r.opts...), Window: window, Connected: r.connected,
+		DeadLetters: r.deadLetters(), CheckEvery: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.fwd = fwd
+}
+
+func (r *rig) stop() {
+	r.t.Helper()
+	if r.fwd != nil {
+		if err := r.fwd.Close(); err != nil {
+			r.t.Error(err)
+		}
+		r.fwd = nil
+	}
+}
+
+func (r *rig) close() {
+	r.stop()
+	if err := r.spool.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) deadLetters() string { return filepath.Join(r.dir, "dead.jsonl") }
+
+// event appends the record of an event.
+func (r *rig) event(name string) {
+	r.t.Helper()
+	r.n++
+	event := subjects.Event{Call: "publish", Name: name, ReceivedAt: time.Now().UTC()}
+	env := forward.Envelope{
+		Subject: []byte("stream.publish"), Type: []byte("bintu.publish"), Source: []byte("/bridge/test"),
+		Time: subjects.AppendTime(nil, event.ReceivedAt), About: subjects.AppendPercent(nil, name),
+	}
+	if _, err := r.spool.Append(event.AppendJSON(env.AppendRecord(nil))); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// events appends n events, named so that inOrder knows them.
+func (r *rig) events(n int) {
+	r.t.Helper()
+	for range n {
+		r.event(fmt.Sprintf("stream %d", r.n))
+	}
+}
+
+// load appends events all the time, and returns what ends that. The events are
+// in the spool whatever NATS does: Append knows nothing of it.
+func (r *rig) load() (stop func()) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				r.events(5)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+func (r *rig) drain() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*bridgetest.Timeout)
+	defer cancel()
+	if err := r.fwd.Drain(ctx); err != nil {
+		r.t.Fatalf("%v; %+v", err, r.fwd.Stats())
+	}
+}
+
+// ackedMore waits until n more events are acked.
+func (r *rig) ackedMore(n uint64) {
+	r.t.Helper()
+	from := r.fwd.Stats().Acked
+	bridgetest.Eventually(r.t, fmt.Sprintf("%d more events are acked", n), func() bool { return r.fwd.Stats().Acked >= from+n })
+}
+
+// inOrder checks that the stream holds exactly the rig's events, once, in order.
+func (r *rig) inOrder() {
+	r.t.Helper()
+	r.checkOrder(r.nats.Messages(subjects.StreamEvents, r.n))
+}
+
+func (r *rig) checkOrder(msgs []jetstream.Msg) {
+	r.t.Helper()
+	if len(msgs) != r.n {
+		r.t.Fatalf("%d messages, want %d", len(msgs), r.n)
+	}
+	for i, msg := range msgs {
+		event, err := subjects.DecodeEvent(msg.Data())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if want := fmt.Sprintf("stream %d", i); event.Name != want {
+			r.t.Fatalf("message %d is %q, want %q; %+v", i, event.Name, want, r.fwd.Stats())
+		}
+		if id := msg.Headers().Get(subjects.HeaderMsgID); id != event.ID || !strings.HasSuffix(id, fmt.Sprintf("-%d", i+1)) {
+			r.t.Fatalf("message %d: Nats-Msg-Id %q, event id %q", i, id, event.ID)
+		}
+	}
+}
+
+// eventsStream is the stream as provisioned, with batches or without.
+func eventsStream(batches bool) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: subjects.StreamEvents, Subjects: []string{"stream.>"}, Duplicates: 10 * time.Minute,
+		Discard: jetstream.DiscardNew, MaxMsgSize: -1, MaxBytes: 1 << 30, AllowDirect: true, AllowBatchPublish: batches,
+	}
+}
+
+// createStream makes the stream; a server that has just started may need a while for it.
+func createStream(t *testing.T, s server, cfg jetstream.StreamConfig) {
+	t.Helper()
+	js := s.JetStream()
+	var err error
+	bridgetest.Eventually(t, "the stream is created", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), bridgetest.Timeout)
+		defer cancel()
+		_, err = js.CreateOrUpdateStream(ctx, cfg)
+		return err == nil
+	})
+}
+
+// eachWay runs the test with both ways to publish.
+func eachWay(t *testing.T, test func(t *testing.T, batches bool)) {
+	t.Run("batches", func(t *testing.T) { test(t, true) })
+	t.Run("window", func(t *testing.T) { test(t, false) })
+}
