@@ -13,11 +13,16 @@ import (
 
 // A batch is bounded, so that the commit comes before its time-out, and little is
 // sent again when it fails. The size adapts between the bounds: it doubles with each batch that
-// goes through and begins anew after a failure.
+// goes through quickly, halves with a slow one and begins anew after a failure.
 const (
-	firstBatch    = 256     // messages
+	firstBatch    = 64      // messages
 	maxBatch      = 8192    // messages
 	maxBatchBytes = 8 << 20 // of messages, checked before each
+
+	// batchTimeout bounds the wait for the first ack, which nothing can interrupt, and the wait
+	// for the commit.
+	batchTimeout = 2 * time.Second
+	quickBatch   = batchTimeout / 8
 
 	// flow is how often the server acks within a batch. We wait for the commit alone: only its
 	// ack carries a stream sequence, and without one a cursor could not be verified. So the
@@ -56,6 +61,8 @@ type batch struct {
 	pub  jetstreamext.FastPublisher
 	sent []sentRecord
 
+	reconnects uint64 // of the connection when it began
+
 	mu    sync.Mutex
 	cause error // the first the server reported; comes on the connection's goroutine
 }
@@ -69,14 +76,15 @@ type sentRecord struct {
 // sendBatch publishes first and what follows it as one fast batch: the server stores
 // its messages in order and none behind a gap. The last one commits it.
 func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
-	b := &batch{f: f, sent: make([]sentRecord, 0, f.batches.size)}
+	b := &batch{f: f, reconnects: f.conn.Stats().Reconnects, sent: make([]sentRecord, 0, f.batches.size)}
 	var err error
 	b.pub, err = jetstreamext.NewFastPublisher(f.js,
-		jetstreamext.FastPublishFlowControl{Flow: flow, MaxOutstandingAcks: math.MaxUint16, AckTimeout: ackTimeout},
+		jetstreamext.FastPublishFlowControl{Flow: flow, MaxOutstandingAcks: math.MaxUint16, AckTimeout: batchTimeout},
 		jetstreamext.WithFastPublisherErrorHandler(b.report))
 	if err != nil {
 		return fmt.Errorf("batch: %w", err)
 	}
+	began := time.Now()
 	ack, err := b.send(ctx, first)
 	if err == nil {
 		err = b.settle(ack)
@@ -84,7 +92,12 @@ func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
 	if err != nil {
 		return b.failed(err)
 	}
-	f.batches.size = min(2*f.batches.size, maxBatch)
+	switch took := time.Since(began); {
+	case took < quickBatch && len(b.sent) >= f.batches.size:
+		f.batches.size = min(2*f.batches.size, maxBatch)
+	case took > 2*quickBatch:
+		f.batches.size = max(f.batches.size/2, firstBatch)
+	}
 	return nil
 }
 
@@ -147,7 +160,7 @@ func (b *batch) failed(err error) error {
 	if !b.pub.IsClosed() {
 		f.batches.orphan = b.pub
 	}
-	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected()
+	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.conn.Stats().Reconnects == b.reconnects
 	if silent || refusesBatches(err) {
 		f.batches.rests = time.Now().Add(batchRest)
 		f.logger.Warn("forward: the server takes no fast batches although the stream allows them; messages go with an ack each",
@@ -155,7 +168,7 @@ func (b *batch) failed(err error) error {
 	}
 	// One by one, the poison shows itself, and so does what the stream has already: a batch that
 	// begins with a duplicate ends there without a word.
-	if poison(err) || errors.Is(err, jetstreamext.ErrBatchClosed) || errors.Is(err, errPartBatch) || f.stream.blind {
+	if poison(err) || errors.Is(err, jetstreamext.ErrBatchClosed) || errors.Is(err, errPartBatch) || f.stream.blindOn != 0 {
 		f.careful = f.sent
 	}
 	return f.explain(fmt.Errorf("publish a batch: %w", err))

@@ -2,6 +2,8 @@ package forward_test
 
 import (
 	"context"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,36 +49,42 @@ func (c *cluster) leader(t *testing.T, js jetstream.JetStream) *bridgetest.Proce
 	return nil
 }
 
-// The leader of a stream with three replicas is killed again and again.
+// The leader of a stream with three replicas is killed under load. An election takes
+// the servers seconds, so that one round is enough here; CLUSTER_ROUNDS asks for more,
+// and then for both ways.
 func TestClusterLeaderKilled(t *testing.T) {
-	rounds := 3
-	if testing.Short() {
-		rounds = 1
+	t.Parallel()
+	rounds, err := strconv.Atoi(os.Getenv("CLUSTER_ROUNDS"))
+	if err != nil {
+		killLeaders(t, true, 1)
+		return
 	}
-	eachWay(t, func(t *testing.T, batches bool) {
-		nodes := bridgetest.StartCluster(t, 3)
-		c := &cluster{Process: nodes[0], nodes: nodes}
-		cfg := eventsStream(batches)
-		cfg.Replicas = 3
-		createStream(t, c, cfg)
-		js := c.JetStream()
-		r := newRig(t, c)
-		r.start(64)
-		stop := r.load()
-		for range rounds {
-			r.ackedMore(300)
-			var leader *bridgetest.Process
-			bridgetest.Eventually(t, "the stream has a leader and all replicas", func() bool {
-				leader = c.leader(t, js)
-				return leader != nil
-			})
-			leader.Kill()
-			r.ackedMore(100) // by the others
-			leader.Start()
-		}
-		stop()
-		r.drain()
-		r.inOrder()
-		t.Logf("%d events, %+v", r.n, r.fwd.Stats())
-	})
+	eachWay(t, func(t *testing.T, batches bool) { killLeaders(t, batches, rounds) })
+}
+
+func killLeaders(t *testing.T, batches bool, rounds int) {
+	nodes := bridgetest.StartCluster(t, 3)
+	c := &cluster{Process: nodes[0], nodes: nodes}
+	cfg := eventsStream(batches)
+	cfg.Replicas = 3
+	createStream(t, c, cfg)
+	js := c.JetStream()
+	r := newRig(t, c)
+	r.start(64)
+	stop := r.load()
+	for range rounds {
+		r.ackedMore(300)
+		var leader *bridgetest.Process
+		bridgetest.Eventually(t, "the stream has a leader and all replicas", func() bool {
+			leader = c.leader(t, js)
+			return leader != nil
+		})
+		leader.Kill()
+		r.ackedMore(100) // by the others
+		leader.Start()
+	}
+	stop()
+	r.drain()
+	r.inOrder()
+	t.Logf("%d events, %+v", r.n, r.fwd.Stats())
 }

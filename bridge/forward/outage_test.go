@@ -169,7 +169,7 @@ func (r *rig) split(msgs []jetstream.Msg) (mine, theirs []jetstream.Msg) {
 	return mine, theirs
 }
 
-// users gives the bridge's user these rights to publish; who gives no name may do everything.
+// users gives the bridge's user these rights to publish, and all rights to who gives no name.
 func users(publish ...string) string {
 	return `authorization { users: [
 		{ user: admin, password: admin }
@@ -184,6 +184,13 @@ var (
 	noSend = []string{"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS"}
 )
 
+func asBridge() []nats.Option {
+	return []nats.Option{
+		nats.UserInfo("bridge", "bridge"), nats.CustomInboxPrefix("_INBOX_bridge"), nats.IgnoreAuthErrorAbort(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the default one prints
+	}
+}
+
 // The bridge works with no more than its rights, holds the queue without the one
 // to publish, and goes on when it gets it back.
 func TestPermissions(t *testing.T) {
@@ -191,7 +198,7 @@ func TestPermissions(t *testing.T) {
 		p := bridgetest.StartProcess(t, users(all...))
 		createStream(t, p, eventsStream(batches))
 		r := newRig(t, p)
-		r.opts = []nats.Option{nats.UserInfo("bridge", "bridge"), nats.CustomInboxPrefix("_INBOX_bridge"), nats.IgnoreAuthErrorAbort()}
+		r.opts = asBridge()
 		r.start(64)
 		stop := r.load()
 		r.ackedMore(300)
@@ -216,7 +223,7 @@ func TestMayNotLook(t *testing.T) {
 			p := bridgetest.StartProcess(t, users(rights...))
 			createStream(t, p, eventsStream(true))
 			r := newRig(t, p)
-			r.opts = []nats.Option{nats.UserInfo("bridge", "bridge"), nats.CustomInboxPrefix("_INBOX_bridge")}
+			r.opts = asBridge()
 			r.events(400)
 			r.start(64)
 			r.drain()

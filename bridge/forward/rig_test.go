@@ -34,7 +34,7 @@ type server interface {
 
 // rig is the spool of one bridge with a forwarder before a NATS server.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	nats  server
 	opts  []nats.Option // of the forwarder's connection
 	dir   string
@@ -45,7 +45,7 @@ type rig struct {
 	connected chan struct{}
 }
 
-func newRig(t *testing.T, s server) *rig {
+func newRig(t testing.TB, s server) *rig {
 	r := &rig{t: t, nats: s, dir: t.TempDir(), connected: make(chan struct{}, 1)}
 	r.open()
 	t.Cleanup(r.close)
@@ -184,14 +184,13 @@ func eventsStream(batches bool) jetstream.StreamConfig {
 }
 
 // createStream makes the stream; a server that has just started may need a while for it.
-func createStream(t *testing.T, s server, cfg jetstream.StreamConfig) {
+func createStream(t testing.TB, s server, cfg jetstream.StreamConfig) {
 	t.Helper()
 	js := s.JetStream()
-	var err error
 	bridgetest.Eventually(t, "the stream is created", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), bridgetest.Timeout)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err = js.CreateOrUpdateStream(ctx, cfg)
+		_, err := js.CreateOrUpdateStream(ctx, cfg)
 		return err == nil
 	})
 }

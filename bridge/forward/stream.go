@@ -18,9 +18,9 @@ import (
 
 // streamState is what the loop knows of the stream.
 type streamState struct {
-	batches bool  // it may be published to in fast batches
-	blind   bool  // it may not be looked at
-	maxSize int32 // of a message, 0 or less for none
+	batches bool   // it may be published to in fast batches
+	blindOn uint64 // 1 + number of the connection on which it may not be looked at
+	maxSize int32  // of a message, 0 or less for none
 
 	created time.Time         // the last time it was looked at
 	looked  bool              // for what may be in flight, since the start
@@ -49,7 +49,7 @@ const (
 )
 
 const (
-	lookTimeout    = 5 * time.Second // for each request, or block of them
+	lookTimeout    = 2 * time.Second // for each request, or block of them
 	fetchBlock     = 256             // requests in flight
 	codeNoMessage  = 10037
 	noSuchSequence = 0

@@ -38,21 +38,25 @@ func (f *Forwarder) verify(ctx context.Context) error {
 	f.stream.stored = nil
 	seq, spoolID, at := f.log.Cursor()
 	f.stream.ownID, f.stream.ownSeq = spoolID, at
+	connection := 1 + f.conn.Stats().Reconnects
+	if f.stream.blindOn == connection {
+		return nil // asking costs a time-out
+	}
 	info, err := f.info(ctx)
 	if err == nil {
 		f.learn(info.Config.AllowBatchPublish, info.Config.MaxMsgSize)
 		anew := !f.stream.created.IsZero() && !f.stream.created.Equal(info.Created)
 		err = f.compare(ctx, seq, at, info.State.FirstSeq, info.State.LastSeq, anew)
-		if err == nil {
-			f.stream.created, f.stream.looked, f.stream.blind = info.Created, true, false
-		}
 	}
 	if errors.Is(err, errDenied) {
-		if !f.stream.blind {
+		if f.stream.blindOn == 0 {
 			f.logger.Warn("forward: may not look whether the stream lost acked events; goes on without", "error", err)
 		}
-		f.stream.blind = true
+		f.stream.blindOn = connection
 		return nil
+	}
+	if err == nil {
+		f.stream.created, f.stream.looked, f.stream.blindOn = info.Created, true, 0
 	}
 	return err
 }

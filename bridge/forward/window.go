@@ -66,6 +66,7 @@ func (w *window) publish(e *entry) error {
 // settleOldest waits for the oldest message and moves the cursor behind it.
 func (w *window) settleOldest(ctx context.Context) error {
 	e := w.flying[0]
+	w.flying = w.flying[1:] // an outcome comes once, even a bad one
 	ack, err := e.outcome(ctx)
 	if err != nil && poison(err) {
 		e.cause, err = err, nil
@@ -77,7 +78,6 @@ func (w *window) settleOldest(ctx context.Context) error {
 		}
 		return w.f.explain(fmt.Errorf("publish: %w", err))
 	}
-	w.flying = w.flying[1:]
 	if e.cause != nil {
 		return w.f.bury(e)
 	}
