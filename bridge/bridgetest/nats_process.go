@@ -98,7 +98,7 @@ func (p *Process) Start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	cmd := exec.Command(exe) //nolint:noctx // ends with Kill, or with its standard input
+	cmd := exec.Command(exe) //nolint:noctx,gosec // this test binary; ends with Kill, or with its standard input
 	cmd.Env = append(os.Environ(), configVariable+"="+p.configPath())
 	cmd.Stderr = os.Stderr
 	in, inErr := cmd.StdinPipe()

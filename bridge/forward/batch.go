@@ -61,7 +61,7 @@ type batch struct {
 	pub  jetstreamext.FastPublisher
 	sent []sentRecord
 
-	reconnects uint64 // of the connection when it began
+	connection uint64 // number of the one it began on
 
 	mu    sync.Mutex
 	cause error // the first the server reported; comes on the connection's goroutine
@@ -76,7 +76,7 @@ type sentRecord struct {
 // sendBatch publishes first and what follows it as one fast batch: the server stores
 // its messages in order and none behind a gap. The last one commits it.
 func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
-	b := &batch{f: f, reconnects: f.conn.Stats().Reconnects, sent: make([]sentRecord, 0, f.batches.size)}
+	b := &batch{f: f, connection: f.connection(), sent: make([]sentRecord, 0, f.batches.size)}
 	var err error
 	b.pub, err = jetstreamext.NewFastPublisher(f.js,
 		jetstreamext.FastPublishFlowControl{Flow: flow, MaxOutstandingAcks: math.MaxUint16, AckTimeout: batchTimeout},
@@ -160,7 +160,7 @@ func (b *batch) failed(err error) error {
 	if !b.pub.IsClosed() {
 		f.batches.orphan = b.pub
 	}
-	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.conn.Stats().Reconnects == b.reconnects
+	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.connection() == b.connection
 	if silent || refusesBatches(err) {
 		f.batches.rests = time.Now().Add(batchRest)
 		f.logger.Warn("forward: the server takes no fast batches although the stream allows them; messages go with an ack each",

@@ -1,6 +1,8 @@
 package forward_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -11,9 +13,10 @@ import (
 	"bintubridge/subjects"
 )
 
-// BenchmarkDrain empties a backlog into a server, both ways, beside a publisher that sends as
-// many messages of that size from memory, as "nats bench js pub fast" does. One
-// iteration is one event.
+// BenchmarkDrain empties a backlog into a server, both ways, beside jetstreamext alone: with
+// messages of as many bytes and no headers, as "nats bench js pub fast" sends them, and
+// with the very messages of the forwarder, which cost the server more. One iteration is
+// one event.
 func BenchmarkDrain(b *testing.B) {
 	for _, way := range []struct {
 		name    string
@@ -23,52 +26,64 @@ func BenchmarkDrain(b *testing.B) {
 			p := bridgetest.StartProcess(b, "")
 			createStream(b, p, eventsStream(way.batches))
 			r := newRig(b, p)
-			r.events(b.N)
+			r.large(b.N)
 			b.ResetTimer()
 			r.start(0)
 			r.drain()
-			b.StopTimer()
+			rate(b)
 			if st := r.fwd.Stats(); st.Failures != 0 {
 				b.Errorf("stats %+v", st)
 			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
 		})
 	}
-	for _, headers := range []bool{false, true} {
-		b.Run(map[bool]string{false: "jetstreamext", true: "jetstreamext-with-headers"}[headers], func(b *testing.B) {
+	for _, events := range []bool{false, true} {
+		b.Run(map[bool]string{false: "jetstreamext", true: "jetstreamext-same-messages"}[events], func(b *testing.B) {
 			p := bridgetest.StartProcess(b, "")
 			createStream(b, p, eventsStream(true))
-			msg := sample(b, p, headers)
+			msg := sample(b, p)
+			if !events {
+				msg = &nats.Msg{Subject: msg.Subject, Data: make([]byte, msg.Size()-len(msg.Subject))}
+			}
+			js := p.JetStream()
 			b.ResetTimer()
-			publishFast(b, p.JetStream(), msg)
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+			publishFast(b, js, msg)
+			rate(b)
 		})
 	}
 }
 
-// sample returns a message as the forwarder sends them, without its id: with its
-// headers, or, as the nats tool does, with none and as many bytes.
-func sample(b *testing.B, s server, headers bool) *nats.Msg {
+func rate(b *testing.B) {
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+}
+
+// large appends n events of the usual size, some 600 bytes.
+func (r *rig) large(n int) {
+	for range n {
+		r.event(strings.Repeat("x", 400))
+	}
+}
+
+// sample returns a message as the forwarder sends them.
+func sample(b *testing.B, s server) *nats.Msg {
 	r := newRig(b, s)
-	r.events(1)
+	r.large(1)
 	r.start(0)
 	r.drain()
 	sent := s.Messages(subjects.StreamEvents, 1)[0]
-	msg := &nats.Msg{Subject: sent.Subject(), Header: sent.Headers(), Data: sent.Data()}
-	delete(msg.Header, subjects.HeaderMsgID) // or all but the first would be dropped
-	if !headers {
-		msg = &nats.Msg{Subject: msg.Subject, Data: make([]byte, msg.Size()-len(msg.Subject))}
-	}
-	return msg
+	return &nats.Msg{Subject: sent.Subject(), Header: sent.Headers(), Data: sent.Data()}
 }
 
+// publishFast sends b.N copies of msg as one batch, with ids of their own if it has one.
 func publishFast(b *testing.B, js jetstream.JetStream, msg *nats.Msg) {
 	pub, err := jetstreamext.NewFastPublisher(js, jetstreamext.FastPublishFlowControl{Flow: 500})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range b.N {
+	for i := range b.N {
+		if msg.Header != nil {
+			msg.Header[subjects.HeaderMsgID] = []string{"0123456789abc-" + strconv.Itoa(i)}
+		}
 		if _, err := pub.AddMsg(msg); err != nil {
 			b.Fatal(err)
 		}

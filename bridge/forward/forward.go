@@ -215,9 +215,14 @@ func (f *Forwarder) forward(ctx context.Context) error {
 				continue
 			case <-check.C:
 				return nil
+			case <-f.connected:
+				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+		}
+		if f.connection() != f.stream.connection {
+			return nil // it may have been idle through an outage
 		}
 		if err := f.publish(ctx, first); err != nil {
 			return err
@@ -229,6 +234,9 @@ func (f *Forwarder) forward(ctx context.Context) error {
 		}
 	}
 }
+
+// connection numbers the connections to NATS, from 1.
+func (f *Forwarder) connection() uint64 { return 1 + f.conn.Stats().Reconnects }
 
 // publish sends first, and what follows it in the log as far as the chosen way goes.
 // It returns when all of it is settled.

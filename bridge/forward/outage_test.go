@@ -86,6 +86,7 @@ func TestStreamDeleted(t *testing.T) {
 // is sent again, and nothing else, though another bridge has written in between and
 // goes on to.
 func TestStreamTruncated(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		p := bridgetest.StartProcess(t, "")
 		createStream(t, p, eventsStream(batches))
@@ -194,6 +195,7 @@ func asBridge() []nats.Option {
 // The bridge works with no more than its rights, holds the queue without the one
 // to publish, and goes on when it gets it back.
 func TestPermissions(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		p := bridgetest.StartProcess(t, users(all...))
 		createStream(t, p, eventsStream(batches))

@@ -32,21 +32,25 @@ type server interface {
 	Messages(stream string, count int) []jetstream.Msg
 }
 
+const segmentBytes = 64 << 10 // small, so that there are many
+
 // rig is the spool of one bridge with a forwarder before a NATS server.
 type rig struct {
-	t     testing.TB
-	nats  server
-	opts  []nats.Option // of the forwarder's connection
-	dir   string
-	spool *spool.Spool
-	fwd   *forward.Forwarder
-	n     int // events appended
+	t      testing.TB
+	nats   server
+	opts   []nats.Option // of the forwarder's connection
+	dir    string
+	spool  *spool.Spool
+	fwd    *forward.Forwarder
+	n      int // events appended
+	check  time.Duration
+	retain time.Duration
 
 	connected chan struct{}
 }
 
 func newRig(t testing.TB, s server) *rig {
-	r := &rig{t: t, nats: s, dir: t.TempDir(), connected: make(chan struct{}, 1)}
+	r := &rig{t: t, nats: s, dir: t.TempDir(), check: 200 * time.Millisecond, connected: make(chan struct{}, 1)}
 	r.open()
 	t.Cleanup(r.close)
 	return r
@@ -54,7 +58,7 @@ func newRig(t testing.TB, s server) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := spool.Open(spool.Options{Dir: r.dir, SegmentBytes: 64 << 10, Sync: spool.SyncOff})
+	s, err := spool.Open(spool.Options{Dir: r.dir, SegmentBytes: segmentBytes, Retain: r.retain, Sync: spool.SyncOff})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -65,7 +69,7 @@ func (r *rig) start(window int) {
 	r.t.Helper()
 	fwd, err := forward.Start(forward.Options{
 		Log: r.spool.Reader(), Conn: r.nats.Conn(r.opts...), Window: window, Connected: r.connected,
-		DeadLetters: r.deadLetters(), CheckEvery: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		DeadLetters: r.deadLetters(), CheckEvery: r.check, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -99,7 +103,7 @@ func (r *rig) event(name string) {
 	event := subjects.Event{Call: "publish", Name: name, ReceivedAt: time.Now().UTC()}
 	env := forward.Envelope{
 		Subject: []byte("stream.publish"), Type: []byte("bintu.publish"), Source: []byte("/bridge/test"),
-		Time: subjects.AppendTime(nil, event.ReceivedAt), About: subjects.AppendPercent(nil, name),
+		Time: subjects.AppendTime(nil, event.ReceivedAt), About: subjects.AppendPercent(nil, name[:min(len(name), 60)]),
 	}
 	if _, err := r.spool.Append(event.AppendJSON(env.AppendRecord(nil))); err != nil {
 		r.t.Fatal(err)
@@ -110,9 +114,11 @@ func (r *rig) event(name string) {
 func (r *rig) events(n int) {
 	r.t.Helper()
 	for range n {
-		r.event(fmt.Sprintf("stream %d", r.n))
+		r.event(r.name(r.n))
 	}
 }
+
+func (r *rig) name(i int) string { return fmt.Sprintf("stream %d", i) }
 
 // load appends events all the time, and returns what ends that. The events are
 // in the spool whatever NATS does: Append knows nothing of it.

@@ -18,9 +18,10 @@ import (
 
 // streamState is what the loop knows of the stream.
 type streamState struct {
-	batches bool   // it may be published to in fast batches
-	blindOn uint64 // 1 + number of the connection on which it may not be looked at
-	maxSize int32  // of a message, 0 or less for none
+	batches    bool   // it may be published to in fast batches
+	connection uint64 // number of the one it was looked at on
+	blindOn    uint64 // number of the one on which it may not be looked at, 0 for none
+	maxSize    int32  // of a message, 0 or less for none
 
 	created time.Time         // the last time it was looked at
 	looked  bool              // for what may be in flight, since the start

@@ -38,8 +38,8 @@ func (f *Forwarder) verify(ctx context.Context) error {
 	f.stream.stored = nil
 	seq, spoolID, at := f.log.Cursor()
 	f.stream.ownID, f.stream.ownSeq = spoolID, at
-	connection := 1 + f.conn.Stats().Reconnects
-	if f.stream.blindOn == connection {
+	f.stream.connection = f.connection()
+	if f.stream.blindOn == f.stream.connection {
 		return nil // asking costs a time-out
 	}
 	info, err := f.info(ctx)
@@ -52,7 +52,7 @@ func (f *Forwarder) verify(ctx context.Context) error {
 		if f.stream.blindOn == 0 {
 			f.logger.Warn("forward: may not look whether the stream lost acked events; goes on without", "error", err)
 		}
-		f.stream.blindOn = connection
+		f.stream.blindOn = f.stream.connection
 		return nil
 	}
 	if err == nil {
