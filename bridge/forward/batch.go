@@ -133,11 +133,16 @@ func (b *batch) settle(ack *jetstreamext.BatchAck) error {
 	if n == 0 {
 		return errPartBatch
 	}
+	last := b.sent[n-1]
+	if ack.Sequence == 0 { // the stream had them all before; it does not say where
+		b.f.counters.acked.Add(n)
+		b.f.counters.duplicates.Add(n)
+		return b.f.passed(last.seq)
+	}
 	if err := b.f.grew(ack.Sequence); err != nil {
 		return err
 	}
 	b.f.counters.acked.Add(n)
-	last := b.sent[n-1]
 	if err := b.f.settled(last.seq, last.spoolID, ack.Sequence); err != nil {
 		return err
 	}
@@ -166,8 +171,8 @@ func (b *batch) failed(err error) error {
 		f.logger.Warn("forward: the server takes no fast batches although the stream allows them; messages go with an ack each",
 			"error", err, "until", f.batches.rests)
 	}
-	// One by one, the poison shows itself, and so does what the stream has already: a batch that
-	// begins with a duplicate ends there without a word.
+	// One by one, the poison shows itself. A batch that ended early, and one that was sent twice
+	// because nobody may look, are gone through again in the same careful way.
 	if poison(err) || errors.Is(err, jetstreamext.ErrBatchClosed) || errors.Is(err, errPartBatch) || f.stream.blindOn != 0 {
 		f.careful = f.sent
 	}

@@ -87,5 +87,5 @@ func (f *Forwarder) bury(e *entry) error {
 	f.counters.dead.Add(1)
 	f.logger.Error("forward: NATS will never take this event; it is in the dead-letter file",
 		"id", letter.ID, "file", f.dead, "reason", e.cause)
-	return f.buried(e)
+	return f.passed(e.seq)
 }

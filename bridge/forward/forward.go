@@ -259,10 +259,10 @@ func (f *Forwarder) settled(seq uint64, spoolID string, streamSeq uint64) error 
 	return f.log.Ack(seq, spoolID, streamSeq)
 }
 
-// buried moves the cursor behind e, which went to the dead letters. The cursor goes on
-// naming the last message that is in the stream: only that one can be asked for.
-func (f *Forwarder) buried(e *entry) error {
-	return f.log.Ack(e.seq, f.stream.ownID, f.stream.ownSeq)
+// passed moves the cursor behind a record without a known place in the stream: a dead letter,
+// or a duplicate. The cursor goes on naming the last message whose place is known.
+func (f *Forwarder) passed(seq uint64) error {
+	return f.log.Ack(seq, f.stream.ownID, f.stream.ownSeq)
 }
 
 // errWentBack says that the stream gave a new message a sequence it had given
@@ -272,7 +272,7 @@ var errWentBack = errors.New("the stream has begun anew, or lost its end; it is 
 // grew reports errWentBack unless the new stream sequence is above the last one.
 func (f *Forwarder) grew(streamSeq uint64) error {
 	if streamSeq <= f.stream.ownSeq {
-		return errWentBack
+		return fmt.Errorf("%w (sequence %d after %d)", errWentBack, streamSeq, f.stream.ownSeq)
 	}
 	return nil
 }

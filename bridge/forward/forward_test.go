@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/subjects"
@@ -107,6 +108,7 @@ func TestStoredAndNotAcked(t *testing.T) {
 				}
 				r.open()
 				r.events(10)
+				r.check = 10 * time.Millisecond // looks again and again while it skips them
 				r.start(0)
 				r.drain()
 				r.inOrder()

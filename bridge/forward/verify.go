@@ -35,12 +35,12 @@ const (
 // down looks trimmed. Messages found behind the cursor are stored and need not be sent
 // again, however long ago that was.
 func (f *Forwarder) verify(ctx context.Context) error {
-	f.stream.stored = nil
 	seq, spoolID, at := f.log.Cursor()
 	f.stream.ownID, f.stream.ownSeq = spoolID, at
 	f.stream.connection = f.connection()
 	if f.stream.blindOn == f.stream.connection {
-		return nil // asking costs a time-out
+		f.stream.stored = nil // nobody knows
+		return nil            // asking costs a time-out
 	}
 	info, err := f.info(ctx)
 	if err == nil {
@@ -52,7 +52,7 @@ func (f *Forwarder) verify(ctx context.Context) error {
 		if f.stream.blindOn == 0 {
 			f.logger.Warn("forward: may not look whether the stream lost acked events; goes on without", "error", err)
 		}
-		f.stream.blindOn = f.stream.connection
+		f.stream.stored, f.stream.blindOn = nil, f.stream.connection
 		return nil
 	}
 	if err == nil {
@@ -72,7 +72,7 @@ func (f *Forwarder) learn(batches bool, maxSize int32) {
 func (f *Forwarder) compare(ctx context.Context, seq, at, first, last uint64, anew bool) error {
 	switch {
 	case at == 0: // nothing up to the cursor was there: nothing to lose
-		if f.stream.looked && f.sent <= seq {
+		if !f.mayHoldMore(seq) && f.stream.stored == nil {
 			return nil
 		}
 		return f.walkBack(ctx, 0, first, last)
@@ -94,11 +94,16 @@ func (f *Forwarder) compare(ctx context.Context, seq, at, first, last uint64, an
 	return f.walkBack(ctx, seq, first, last)
 }
 
+// mayHoldMore reports whether something of ours behind seq may have reached the stream
+// since it was last looked at.
+func (f *Forwarder) mayHoldMore(seq uint64) bool { return !f.stream.looked || f.sent > seq }
+
 // scan notes what the stream holds behind the cursor, when something may have been in flight.
 func (f *Forwarder) scan(ctx context.Context, seq, first, last uint64) error {
-	if f.stream.looked && f.sent <= seq {
-		return nil
+	if !f.mayHoldMore(seq) {
+		return nil // what was noted before holds: the cursor's message is still there
 	}
+	f.stream.stored = nil
 	last = min(last, first+scanLimit-1)
 	for ; first <= last; first += fetchBlock {
 		block, err := f.fetch(ctx, first, min(last, first+fetchBlock-1))
@@ -128,6 +133,7 @@ func (f *Forwarder) noteStored(m found, seq uint64) {
 // is stored.
 func (f *Forwarder) walkBack(ctx context.Context, seq, first, last uint64) error {
 	s := survivorSearch{f: f, cursor: seq, oldest: f.log.Oldest(), foreign: map[string]bool{}}
+	f.stream.stored = nil
 	if s.oldest > f.log.Tail() {
 		return nil // nothing that could be sent again
 	}
