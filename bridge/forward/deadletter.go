@@ -23,6 +23,10 @@ type deadLetter struct {
 	Record  []byte          `json:"record,omitempty"` // instead, when the spool's record is unreadable; base64
 }
 
+func letterOf(msg *nats.Msg) deadLetter {
+	return deadLetter{Subject: msg.Subject, Header: msg.Header, Event: msg.Data}
+}
+
 // bury appends a dead letter to the file at path and makes it durable, so that
 // the spool may let go of the record.
 func bury(path string, letter deadLetter) error {

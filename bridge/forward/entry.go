@@ -77,10 +77,11 @@ func publishable(subject string) bool {
 
 // bury puts e into the dead-letter file and moves the cursor behind it.
 func (f *Forwarder) bury(e *entry) error {
-	letter := deadLetter{At: time.Now().UTC(), ID: eventID(e.spoolID, e.seq), Reason: e.cause.Error(), Record: e.record}
+	letter := deadLetter{Record: e.record}
 	if e.msg != nil {
-		letter.Subject, letter.Header, letter.Event = e.msg.Subject, e.msg.Header, e.msg.Data
+		letter = letterOf(e.msg)
 	}
+	letter.At, letter.ID, letter.Reason = time.Now().UTC(), eventID(e.spoolID, e.seq), e.cause.Error()
 	if err := bury(f.dead, letter); err != nil {
 		return err
 	}

@@ -41,6 +41,15 @@ func refused(err error) bool {
 	return errors.As(err, &api) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
+// offline turns what the client says while nothing is buffered, or before its first
+// connection, into what it means.
+func (f *Forwarder) offline(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrHeadersNotSupported) && !f.conn.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	return err
+}
+
 // explain adds to a time-out what the server said about permissions: it answers
 // to the connection, not to the message.
 func (f *Forwarder) explain(err error) error {

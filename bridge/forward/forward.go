@@ -164,7 +164,7 @@ func (f *Forwarder) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
+		if err = f.offline(err); err == nil {
 			continue // time to look at the stream again
 		}
 		if f.log.Acked() > before {

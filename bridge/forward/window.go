@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -51,8 +50,6 @@ func (w *window) publish(e *entry) error {
 		switch {
 		case poison(err):
 			e.cause = err
-		case errors.Is(err, nats.ErrReconnectBufExceeded): // how the client says it while nothing is buffered
-			return nats.ErrDisconnected
 		case err != nil:
 			return fmt.Errorf("publish: %w", err)
 		default:
