@@ -37,7 +37,7 @@ const (
 type cursorFile struct {
 	disk  disk
 	path  string
-	f     diskFile // nil until the first save: a disk that takes no writes can still be read
+	f     diskFile // nil until the disk lets it be opened for writing; save tries again
 	count uint64   // of the newest slot that was written whole
 	slot  [slotSize]byte
 }
@@ -50,6 +50,7 @@ func openCursor(d disk, dir string) (*cursorFile, Cursor, error) {
 	f, err := d.Open(cf.path, os.O_RDONLY)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		cf.create()
 		return cf, Cursor{}, nil
 	case err == nil:
 		_, err = f.ReadAt(slots[:], 0)
@@ -68,7 +69,16 @@ func openCursor(d disk, dir string) (*cursorFile, Cursor, error) {
 			cur, cf.count = c, count
 		}
 	}
+	cf.create()
 	return cf, cur, nil
+}
+
+// create opens the file for writing, so that its name is there with the first
+// sync of the folder. A disk that takes no writes can still be read.
+func (cf *cursorFile) create() {
+	if f, err := cf.disk.Open(cf.path, os.O_CREATE|os.O_RDWR); err == nil {
+		cf.f = f
+	}
 }
 
 // save writes c over the older slot; one that failed is tried again, so that

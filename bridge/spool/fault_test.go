@@ -92,6 +92,9 @@ func TestFailedWrites(t *testing.T) {
 			if got := texts(t, s); got != "one 2 three" {
 				t.Errorf("got %q", got)
 			}
+			if got := texts(t, still(t, d.killed(), Options{})); !strings.HasSuffix(got, " 2 three") {
+				t.Errorf("after a crash that followed: %q", got)
+			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -190,6 +193,7 @@ func TestOpenInTrouble(t *testing.T) {
 // After a failed fsync the records are written again elsewhere, under a reader's
 // feet, until it works; then a power cut takes nothing.
 func TestFailedFsync(t *testing.T) {
+	two := strings.Repeat("2", 2*sectorSize) // whole sectors that nothing later dirties again
 	for _, mode := range []SyncMode{SyncInterval, SyncAlways} {
 		for _, where := range []string{"active", "sealed"} {
 			if mode == SyncAlways && where == "sealed" {
@@ -200,7 +204,7 @@ func TestFailedFsync(t *testing.T) {
 				s := still(t, d, Options{Sync: mode, SegmentBytes: 4096})
 				mustAppend(t, s, "one")
 				d.setFail(failing(syscall.EIO, "sync"))
-				_, err := s.Append([]byte("two"))
+				_, err := s.Append([]byte(two))
 				if mode == SyncAlways && !errors.Is(err, syscall.EIO) {
 					t.Fatalf("answered although the fsync failed: %v", err)
 				}
@@ -231,7 +235,7 @@ func TestFailedFsync(t *testing.T) {
 				if st := s.Stats(); st.SyncError != "" || st.Fsync.Failed == 0 {
 					t.Errorf("after the recovery: %+v", st)
 				}
-				if all := drain(t, r); len(all) != 2 || all[0].payload != "two" || all[0].seq != 2 || all[0].id != s.id {
+				if all := drain(t, r); len(all) != 2 || all[0].payload != two || all[0].seq != 2 || all[0].id != s.id {
 					t.Errorf("the reader in the middle got %v", all)
 				}
 				if mode == SyncAlways {
@@ -242,7 +246,7 @@ func TestFailedFsync(t *testing.T) {
 				}
 				for seed := range uint64(20) {
 					after := still(t, d.powerCut(rand.New(rand.NewPCG(seed, 0))), Options{})
-					if got := texts(t, after); !strings.HasPrefix(got, "one two three") {
+					if got := texts(t, after); !strings.HasPrefix(got, "one "+two+" three") {
 						t.Fatalf("after a power cut: %q", got)
 					}
 				}
@@ -251,9 +255,32 @@ func TestFailedFsync(t *testing.T) {
 	}
 }
 
+// While a disk refuses to sync, it is not given one new segment after the other.
+func TestFailingFsyncsDoNotMultiplySegments(t *testing.T) {
+	d := newMemDisk()
+	s := still(t, d, Options{})
+	d.setFail(failing(syscall.EIO, "sync"))
+	for range 20 {
+		mustAppend(t, s, "x")
+		s.tend()
+	}
+	if n := len(d.files(segmentSuffix)); n > 2 {
+		t.Errorf("%d segments", n)
+	}
+}
+
 // Records of an abandoned segment that do not read back are damage: they are
 // reported, the file is kept, and syncing goes on.
 func TestAbandonedAndUnreadable(t *testing.T) {
+	t.Run("changed", func(t *testing.T) {
+		abandonUnreadable(t, func(data []byte) { data[headerSize+frameSize] ^= 1 })
+	})
+	t.Run("forgotten", func(t *testing.T) {
+		abandonUnreadable(t, func(data []byte) { clear(data[headerSize:]) })
+	})
+}
+
+func abandonUnreadable(t *testing.T, damage func(data []byte)) {
 	d := newMemDisk()
 	s := still(t, d, Options{Sync: SyncInterval})
 	mustAppend(t, s, "one")
@@ -263,7 +290,7 @@ func TestAbandonedAndUnreadable(t *testing.T) {
 		t.Fatal("no error")
 	}
 	d.setFail(nil)
-	d.names[path].data[headerSize+frameSize] ^= 1
+	damage(d.names[path].data)
 	mustAppend(t, s, "two")
 	s.tend()
 	if st := s.Stats(); st.SyncError != "" || st.Damaged != 1 {

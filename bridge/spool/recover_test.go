@@ -179,12 +179,14 @@ func TestForeignRecords(t *testing.T) {
 func TestTornOrDamaged(t *testing.T) {
 	data, ends := written(t, "first", "second", "third")
 	long, _ := written(t, "first", strings.Repeat("y", 3000))
+	between, _ := written(t, "first", strings.Repeat("y", 3000), "third")
 	for name, c := range map[string]struct {
 		bytes []byte
 		torn  bool
 	}{
 		"last record half there":            {data[:ends[2]-9], true},
 		"a sector of the last is missing":   {zero(long, 1024, sectorSize), true},
+		"one in the middle misses a sector": {zero(between, 1024, sectorSize), false},
 		"its first sector is missing":       {zero(long, ends[0], sectorSize-ends[0]), true},
 		"less than a sector is missing":     {zero(long, 1024, sectorSize-1), false},
 		"reserved and never written":        {append(append([]byte{}, data...), make([]byte, 4096)...), true},

@@ -113,7 +113,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
 	if err := s.load(); err != nil {
-		return nil, errors.Join(err, s.closeSealed())
+		return nil, errors.Join(err, s.giveUp())
 	}
 	s.tail.Store(s.next - 1)
 	s.ages.note(s.next-1, time.Now())
@@ -121,7 +121,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 	defer s.mu.Unlock()
 	if err := s.rotateLocked(); err != nil {
 		if !passing(err) {
-			return nil, errors.Join(err, s.closeSealed())
+			return nil, errors.Join(err, s.giveUp())
 		}
 		s.trouble = err
 		o.Log.Error("spool: takes no events until its disk recovers", "error", err)
@@ -133,9 +133,9 @@ func openOn(d disk, o Options) (*Spool, error) {
 	return s, nil
 }
 
-// closeSealed is for an Open that fails.
-func (s *Spool) closeSealed() error {
-	var err error
+// giveUp closes what an Open that fails has opened.
+func (s *Spool) giveUp() error {
+	err := s.cursor.close()
 	for _, seg := range s.sealed {
 		err = errors.Join(err, seg.file.Close())
 	}

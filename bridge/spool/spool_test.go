@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -406,13 +407,32 @@ func TestCursorSurvivesATornWrite(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, cur, err := openCursor(osDisk{}, dir)
-		if err != nil {
+		cf, cur, err := openCursor(osDisk{}, dir)
+		if err := errors.Join(err, cf.close()); err != nil {
 			t.Fatal(err)
 		}
 		if cur.Seq != 2 || cur.StreamSeq != 11 {
 			t.Fatalf("slot %x damaged at %d: cursor %+v, want the one before", newest, at, cur)
 		}
+	}
+}
+
+// A save that fails half way is tried again in its slot: the other one is all there is.
+func TestCursorSurvivesFailedSaves(t *testing.T) {
+	d := newMemDisk()
+	s := still(t, d, Options{})
+	if err := s.ack(Cursor{Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+	d.short = true
+	d.setFail(failing(syscall.ENOSPC, "write"))
+	for seq := range uint64(3) {
+		if err := s.ack(Cursor{Seq: seq + 2}); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	if _, cur, err := openCursor(d.killed(), "spool"); err != nil || cur.Seq != 1 {
+		t.Errorf("cursor %+v, %v", cur, err)
 	}
 }
 
