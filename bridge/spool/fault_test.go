@@ -262,6 +262,9 @@ func TestFailingFsyncsDoNotMultiplySegments(t *testing.T) {
 	d.setFail(failing(syscall.EIO, "sync"))
 	for range 20 {
 		mustAppend(t, s, "x")
+		if err := s.syncer.sync(s); err == nil {
+			t.Fatal("no error")
+		}
 		s.tend()
 	}
 	if n := len(d.files(segmentSuffix)); n > 2 {

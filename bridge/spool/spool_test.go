@@ -421,13 +421,13 @@ func TestCursorSurvivesATornWrite(t *testing.T) {
 func TestCursorSurvivesFailedSaves(t *testing.T) {
 	d := newMemDisk()
 	s := still(t, d, Options{})
-	if err := s.ack(Cursor{Seq: 1}); err != nil {
+	if err := s.ack(Cursor{Seq: 1, SpoolID: s.id}); err != nil {
 		t.Fatal(err)
 	}
 	d.short = true
 	d.setFail(failing(syscall.ENOSPC, "write"))
 	for seq := range uint64(3) {
-		if err := s.ack(Cursor{Seq: seq + 2}); !errors.Is(err, syscall.ENOSPC) {
+		if err := s.ack(Cursor{Seq: seq + 2, SpoolID: s.id}); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatal(err)
 		}
 	}
