@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"time"
+
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -28,7 +30,8 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	m.requests(counter, gauge)
-	m.spool(counter, gauge)
+	m.spool(out, counter, gauge)
+	m.forward(counter, gauge)
 	m.rules(gauge)
 	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
 	for name, nc := range map[string]*nats.Conn{"publish": m.b.publishing, "watch": m.b.watching} {
@@ -75,7 +78,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 	gauge(desc("http_requests_in_flight", "Requests being answered."), float64(s.InFlight))
 }
 
-func (m metrics) spool(counter countFunc, gauge gaugeFunc) {
+func (m metrics) spool(out chan<- prometheus.Metric, counter countFunc, gauge gaugeFunc) {
 	s := m.b.spool.Stats()
 	gauge(desc("spool_events", "Events in the spool that JetStream has not acked."), float64(s.Events))
 	gauge(desc("spool_bytes", "Size of the spool on disk, acked segments that are kept for a while included."), float64(s.Bytes))
@@ -87,12 +90,32 @@ func (m metrics) spool(counter countFunc, gauge gaugeFunc) {
 		failing = 1
 	}
 	gauge(desc("spool_failing", "1 when the last event could not be spooled."), failing)
+	gauge(desc("spool_unacked_bytes", "Size of the events in the spool that JetStream has not acked."), float64(s.Unacked))
+	gauge(desc("spool_oldest_event_age_seconds", "Age of the oldest event that JetStream has not acked, 0 when there is none."), s.OldestAge.Seconds())
+	gauge(desc("spool_quarantined_segments", "Damaged files of the spool that were set aside."), float64(s.Quarantined))
+	counter(desc("spool_append_failures_total", "Events the spool did not take."), s.Append.Failed)
+	summary := func(name, help string, count uint64, total time.Duration) {
+		out <- prometheus.MustNewConstSummary(desc(name, help), count, total.Seconds(), nil)
+	}
+	summary("spool_append_seconds", "Time of appending an event; one in 64 is measured.", s.Append.Timed, s.Append.Total)
+	summary("spool_fsync_seconds", "Time of forcing events to the disk.", s.Fsync.Count, s.Fsync.Total)
+	counter(desc("spool_fsync_failures_total", "Times the disk did not take what it was forced to."), s.Fsync.Failed)
+}
+
+func (m metrics) forward(counter countFunc, gauge gaugeFunc) {
 	f := m.b.forwarder.Stats()
-	counter(desc("forward_acked_total", "Events acked by JetStream."), f.Acked)
+	counter(desc("forward_acked_total", "Events acked by JetStream, or found in the stream."), f.Acked)
 	counter(desc("forward_resent_total", "Events published more than once."), f.Resent)
 	counter(desc("forward_duplicates_total", "Events JetStream had already."), f.Duplicates)
 	counter(desc("forward_dead_letters_total", "Events NATS will never take, in the dead-letter file."), f.Dead)
+	counter(desc("forward_taken_back_total", "Acked events that the stream lost and that were sent again."), f.TakenBack)
 	counter(desc("forward_failures_total", "Times forwarding stopped and began again."), f.Failures)
+	counter(desc("forward_reconnects_total", "Times the publishing connection came back."), f.Reconnects)
+	failing := 0.0
+	if f.Failing {
+		failing = 1
+	}
+	gauge(desc("forward_failing", "1 when nothing was acked since the last failure."), failing)
 }
 
 func (m metrics) rules(gauge gaugeFunc) {

@@ -64,7 +64,7 @@ const (
 // ready says what /readyz looks at. NATS and everything behind it are degraded,
 // never failed: the bridge decides and spools without them.
 func (b *Bridge) ready() []admin.Check {
-	return []admin.Check{b.rulesReady(), b.spoolReady(), b.natsReady(), b.provisionReady()}
+	return []admin.Check{b.rulesReady(), b.spoolReady(), b.forwardReady(), b.natsReady(), b.provisionReady()}
 }
 
 func (b *Bridge) rulesReady() admin.Check {
@@ -93,8 +93,27 @@ func (b *Bridge) spoolReady() admin.Check {
 	if !c.OK {
 		c.Detail = "takes no events; " + c.Detail
 	}
-	if s.SyncError != "" {
-		c.Detail += ": " + s.SyncError
+	if s.Damaged+s.Quarantined > 0 {
+		c.Detail += fmt.Sprintf(", %d segments are damaged and %d were set aside: see bridgectl spool verify", s.Damaged, s.Quarantined)
+	}
+	for _, text := range []string{s.AppendError, s.SyncError} {
+		if text != "" {
+			c.Detail += ": " + text
+		}
+	}
+	return c
+}
+
+// forwardReady tells of events that wait although NATS is there: a stream that is
+// full or gone, a permission that is missing.
+func (b *Bridge) forwardReady() admin.Check {
+	s, f := b.spool.Stats(), b.forwarder.Stats()
+	c := admin.Check{Name: "forward", OK: true, Degraded: f.Failing && s.Events > 0, Detail: fmt.Sprintf("%d events acked", f.Acked)}
+	if c.Degraded {
+		c.Detail = fmt.Sprintf("%d events wait for %s: %s", s.Events, s.OldestAge.Round(time.Second), f.LastError)
+		if b.embedded != nil {
+			c.Detail += "; if the disk of the embedded NATS was full, make room and restart the bridge"
+		}
 	}
 	return c
 }

@@ -21,7 +21,7 @@ type Stats struct {
 	// OldestAge is the age of the oldest record that is not acked, 0 when there is
 	// none: never too small, too large by up to a second, and for a record of an
 	// earlier run the age of its segment.
-	OldestAge time.Duration `json:"oldest_age"`
+	OldestAge time.Duration `json:"oldest_age_ns"`
 
 	Append      AppendStats `json:"append"`
 	Fsync       SyncStats   `json:"fsync"`
@@ -34,18 +34,18 @@ type Stats struct {
 type AppendStats struct {
 	Failed uint64        `json:"failed"` // returned an error
 	Timed  uint64        `json:"timed"`
-	Total  time.Duration `json:"total"` // of the timed ones
-	Max    time.Duration `json:"max"`
-	Last   time.Duration `json:"last"`
+	Total  time.Duration `json:"total_ns"` // of the timed ones
+	Max    time.Duration `json:"max_ns"`
+	Last   time.Duration `json:"last_ns"`
 }
 
 // SyncStats counts fsyncs of segments in this run.
 type SyncStats struct {
 	Count  uint64        `json:"count"`
 	Failed uint64        `json:"failed"`
-	Total  time.Duration `json:"total"`
-	Max    time.Duration `json:"max"`
-	Last   time.Duration `json:"last"`
+	Total  time.Duration `json:"total_ns"`
+	Max    time.Duration `json:"max_ns"`
+	Last   time.Duration `json:"last_ns"`
 }
 
 func (st *SyncStats) add(took time.Duration, err error) {
