@@ -134,18 +134,17 @@ func (b *batch) settle(ack *jetstreamext.BatchAck) error {
 		return errPartBatch
 	}
 	last := b.sent[n-1]
+	var err error
 	if ack.Sequence == 0 { // the stream had them all before; it does not say where
-		b.f.counters.acked.Add(n)
 		b.f.counters.duplicates.Add(n)
-		return b.f.passed(last.seq)
+		err = b.f.passed(last.seq)
+	} else if err = b.f.grew(ack.Sequence); err == nil {
+		err = b.f.settled(last.seq, last.spoolID, ack.Sequence)
 	}
-	if err := b.f.grew(ack.Sequence); err != nil {
+	if err != nil {
 		return err
 	}
 	b.f.counters.acked.Add(n)
-	if err := b.f.settled(last.seq, last.spoolID, ack.Sequence); err != nil {
-		return err
-	}
 	if n < uint64(len(b.sent)) {
 		return errPartBatch
 	}

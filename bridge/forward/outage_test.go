@@ -157,6 +157,48 @@ func TestStreamFull(t *testing.T) {
 	})
 }
 
+// The message that commits a batch is the one that has no room.
+func TestStreamFullAtTheCommit(t *testing.T) {
+	r := newRig(t, bridgetest.StartNATS(t))
+	cfg := eventsStream(true)
+	cfg.MaxMsgs = 63
+	createStream(t, r.nats, cfg)
+	r.events(64) // the first batch
+	r.start(0)
+	bridgetest.Eventually(t, "the failure shows", func() bool { return r.fwd.Stats().Failing })
+	cfg.MaxMsgs = -1
+	createStream(t, r.nats, cfg)
+	r.events(200)
+	r.drain()
+	r.inOrder()
+}
+
+// A large event has no room where small ones have: those behind it wait for it.
+func TestNothingOvertakesARefusedMessage(t *testing.T) {
+	eachWay(t, func(t *testing.T, batches bool) {
+		r := newRig(t, bridgetest.StartNATS(t))
+		cfg := eventsStream(batches)
+		cfg.MaxBytes = 100 << 10
+		createStream(t, r.nats, cfg)
+		r.start(64)
+		r.events(10)
+		r.drain()
+		r.event(strings.Repeat("large ", 20<<10))
+		bridgetest.Eventually(t, "the failure shows", func() bool { return r.fwd.Stats().Failing })
+		r.events(20)
+		failures := r.fwd.Stats().Failures
+		bridgetest.Eventually(t, "it is tried again", func() bool { return r.fwd.Stats().Failures > failures+2 })
+		r.nats.Messages(subjects.StreamEvents, 10)
+		cfg.MaxBytes = 1 << 20
+		createStream(t, r.nats, cfg)
+		r.connected <- struct{}{}
+		r.drain()
+		if msgs := r.nats.Messages(subjects.StreamEvents, 31); len(msgs[10].Data()) < 100<<10 {
+			t.Error("the large event was overtaken")
+		}
+	})
+}
+
 // split tells the rig's messages from another bridge's.
 func (r *rig) split(msgs []jetstream.Msg) (mine, theirs []jetstream.Msg) {
 	id := r.spool.Acked().SpoolID + "-"
