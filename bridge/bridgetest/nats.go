@@ -4,7 +4,6 @@
 package bridgetest
 
 import (
-	"net"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ type NATS struct {
 func StartNATS(t testing.TB) *NATS {
 	t.Helper()
 	n := &NATS{opts: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT,
+		Host: "127.0.0.1", Port: freePort(t),
 		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 64 << 30,
 		NoSigs: true, NoLog: true,
 	}}
@@ -49,7 +48,6 @@ func (n *NATS) Start() {
 	if !ns.ReadyForConnections(Timeout) {
 		n.t.Fatal("the NATS server did not start")
 	}
-	n.opts.Port = ns.Addr().(*net.TCPAddr).Port
 }
 
 // Stop stops the server and keeps its data.

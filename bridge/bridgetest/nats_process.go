@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -179,13 +180,23 @@ func StartCluster(t testing.TB, n int) []*Process {
 // Name is the server's name in its cluster.
 func (p *Process) Name() string { return p.name }
 
-// freePort returns a port that nobody listens on at the moment.
+// freePort returns a port that nobody listens on at the moment, and that the
+// kernel gives to no outgoing connection (from 32768 on): a server that is started
+// again finds it free.
 func freePort(t testing.TB) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
+	const first, last, tries = 10_000, 32_000, 100
+	for range tries {
+		port := first + rand.N(last-first)
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // closed at once
+		if err != nil {
+			continue
+		}
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }

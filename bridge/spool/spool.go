@@ -112,6 +112,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 		}
 		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
+	s.ackedSeq.Store(s.acked.Seq)
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.giveUp())
 	}

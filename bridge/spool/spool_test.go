@@ -201,6 +201,22 @@ func TestFullAndRoomAgain(t *testing.T) {
 	mustAppend(t, s, payload) // at once: what is acked gives way to what is not
 }
 
+// So it is right after a restart, when nothing is there to be acked any more.
+func TestAckedSegmentsGiveWayAfterARestart(t *testing.T) {
+	opts := Options{Dir: t.TempDir(), MaxBytes: 8 << 10, Retain: time.Hour, Sync: SyncOff}
+	for range 4 {
+		s := open(t, opts)
+		r := s.Reader()
+		for range 10 {
+			mustAppend(t, s, strings.Repeat("x", 200))
+		}
+		all := drain(t, r)
+		if err := errors.Join(r.Ack(all[9].seq, all[9].id, 1), r.Close(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The limit is for what waits: however much is acked and kept for a while, a
 // spool that is emptied in time is never full.
 func TestAckedSegmentsGiveWay(t *testing.T) {

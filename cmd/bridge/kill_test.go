@@ -74,7 +74,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	const callers = 8
 	server := bridgetest.StartNATS(t)
 	dataDir := t.TempDir()
-	env := []string{"NATS_URL=" + server.URL(), "BRIDGE_RULES_BUCKET=rules"}
+	// A small spool: segments rotate, and acked ones give way, between the kills.
+	env := []string{"NATS_URL=" + server.URL(), "BRIDGE_SPOOL_MAX_BYTES=4MiB", "BRIDGE_SPOOL_FULL=reject"}
 	var all []*caller
 	for range killRounds(t) {
 		p := start(t, dataDir, env...)
