@@ -174,3 +174,24 @@ func TestDeletedBucketEndsNoRules(t *testing.T) {
 		t.Errorf("status %d: the rules went with the bucket", code)
 	}
 }
+
+// Events that cannot reach the stream although NATS is there are no secret.
+func TestWaitingEventsShow(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server)
+	if err := server.JetStream().DeleteStream(t.Context(), subjects.StreamEvents); err != nil {
+		t.Fatal(err)
+	}
+	b.Post("call=done&name=x")
+	bridgetest.Eventually(t, "the waiting event shows", func() bool {
+		code, text := b.Admin("/readyz?verbose")
+		return code == http.StatusOK && strings.Contains(text, "[~] forward degraded: 1 events wait for ")
+	})
+	server.Stop() // with NATS there again the bridge makes the stream anew
+	server.Start()
+	bridgetest.Eventually(t, "all is well again", func() bool {
+		_, text := b.Admin("/readyz?verbose")
+		return strings.Contains(text, "[+] forward ok")
+	})
+	server.Messages(subjects.StreamEvents, 1)
+}
