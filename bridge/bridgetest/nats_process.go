@@ -187,7 +187,7 @@ func freePort(t testing.TB) int {
 	t.Helper()
 	const first, last, tries = 10_000, 32_000, 100
 	for range tries {
-		port := first + rand.N(last-first) //nolint:gosec // a test port
+		port := first + rand.N(last-first)                              //nolint:gosec // a test port
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // closed at once
 		if err != nil {
 			continue
