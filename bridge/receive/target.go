@@ -55,7 +55,8 @@ func (t *target) matches(requestTarget []byte) bool {
 func rawPath(requestTarget []byte) []byte {
 	path := requestTarget
 	if len(path) > 0 && path[0] != '/' {
-		_, authority, ok := bytes.Cut(path, []byte("://"))
+		_, authority, _ := bytes.Cut(path, []byte{':'}) // what is before it is the scheme
+		authority, ok := bytes.CutPrefix(authority, []byte("//"))
 		if !ok {
 			return nil
 		}
