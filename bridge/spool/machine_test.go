@@ -105,6 +105,11 @@ func (m *machine) append(rt *rapid.T) {
 	switch {
 	case err != nil:
 		m.tried[payload] = 0
+		if noRoom(err) { // what is acked gives way
+			for i := range m.log {
+				m.log[i].gone = m.log[i].gone || m.log[i].seq <= m.s.Acked().Seq
+			}
+		}
 	case seq <= before:
 		rt.Fatalf("sequence %d after %d", seq, before)
 	default:
