@@ -84,7 +84,7 @@ func (b *Bridge) rulesReady() admin.Check {
 
 func (b *Bridge) spoolReady() admin.Check {
 	s := b.spool.Stats()
-	full := s.Bytes+spoolHeadroom > int64(b.cfg.SpoolMaxBytes)
+	full := s.Unacked+spoolHeadroom > int64(b.cfg.SpoolMaxBytes) // what is acked gives way
 	// A failure counts for some seconds only: whoever goes by /readyz would never
 	// send the request that shows that the disk has recovered.
 	c := admin.Check{Name: "spool", OK: !full && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}

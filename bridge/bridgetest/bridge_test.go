@@ -195,3 +195,41 @@ func TestWaitingEventsShow(t *testing.T) {
 	})
 	server.Messages(subjects.StreamEvents, 1)
 }
+
+// A spool that is full of what waits is not ready, and ready again when NATS has
+// taken it, although no request comes to show that. One that is full of what is acked
+// is always ready.
+func TestReadinessOfAFullSpool(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server, "BRIDGE_SPOOL_MAX_BYTES=1MiB", "BRIDGE_SPOOL_FULL=reject")
+	body := "x=" + strings.Repeat("x", 8<<10) + "&call=done&name=x&addr=192.0.2.1"
+	ready := func() bool {
+		code, _ := b.Admin("/readyz")
+		return code == http.StatusOK
+	}
+	server.Stop()
+	sent := 0
+	for b.Post(body) == http.StatusOK {
+		if sent++; sent > 1000 {
+			t.Fatal("the spool is never full")
+		}
+	}
+	if ready() {
+		t.Error("ready with a full spool")
+	}
+	server.Start()
+	bridgetest.Eventually(t, "ready again without a request", ready)
+	for range 300 { // more than the spool holds
+		bridgetest.Eventually(t, "the spool is empty", func() bool {
+			_, text := b.Admin("/metrics")
+			return strings.Contains(text, "\nbridge_spool_events 0\n")
+		})
+		if code := b.Post(body); code != http.StatusOK {
+			t.Fatalf("status %d", code)
+		}
+		if !ready() {
+			_, text := b.Admin("/readyz?verbose")
+			t.Fatalf("not ready with nothing waiting\n%s", text)
+		}
+	}
+}

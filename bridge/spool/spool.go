@@ -30,7 +30,7 @@ type Options struct {
 	Dir          string        // made when missing; the caller holds a lock on it
 	Sync         SyncMode      // default SyncInterval
 	SyncInterval time.Duration // default 50 ms; only with SyncInterval
-	MaxBytes     int64         // of all segments together, reserved room included, default 1 GiB; then Append returns ErrFull
+	MaxBytes     int64         // of all records, default 1 GiB; acked ones give way, and without any Append returns ErrFull
 	SegmentBytes int64         // default 64 MiB, at most a quarter of MaxBytes
 	Retain       time.Duration // how long acked segments are kept, default 5 min; less when room is needed
 	Log          *slog.Logger

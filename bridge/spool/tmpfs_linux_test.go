@@ -17,8 +17,7 @@ func TestRealDiskWithoutRoom(t *testing.T) {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("cannot mount a small tmpfs, run as root with CAP_SYS_ADMIN: %v", err)
 		}
-		t.Logf("not tested, mounting a tmpfs needs root: %v", err)
-		return
+		t.Skipf("mounting a tmpfs needs root: %v", err)
 	}
 	defer func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
