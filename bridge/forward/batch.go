@@ -39,6 +39,7 @@ const batchRest = 5 * time.Minute
 // batching is what outlives a batch.
 type batching struct {
 	size   int                        // of the next batch, in messages
+	sent   []sentRecord               // memory for the next batch
 	rests  time.Time                  // until then the window is used
 	orphan jetstreamext.FastPublisher // failed, and its subscription is still there
 }
@@ -76,7 +77,8 @@ type sentRecord struct {
 // sendBatch publishes first and what follows it as one fast batch: the server stores
 // its messages in order and none behind a gap. The last one commits it.
 func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
-	b := &batch{f: f, connection: f.connection(), sent: make([]sentRecord, 0, f.batches.size)}
+	b := &batch{f: f, connection: f.connection(), sent: f.batches.sent[:0]}
+	defer func() { f.batches.sent = b.sent }()
 	var err error
 	b.pub, err = jetstreamext.NewFastPublisher(f.js,
 		jetstreamext.FastPublishFlowControl{Flow: flow, MaxOutstandingAcks: math.MaxUint16, AckTimeout: batchTimeout},
@@ -115,6 +117,7 @@ func (b *batch) send(ctx context.Context, first *entry) (*jetstreamext.BatchAck,
 		if _, err := b.pub.AddMsg(e.msg); err != nil {
 			return nil, err
 		}
+		b.f.spare = e // the message is on its way, and what was sent is remembered
 		next, err := b.f.next()
 		if err != nil {
 			return nil, err

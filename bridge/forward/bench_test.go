@@ -3,7 +3,9 @@ package forward_test
 import (
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,12 +27,13 @@ func BenchmarkDrain(b *testing.B) {
 		b.Run(way.name, func(b *testing.B) {
 			p := bridgetest.StartProcess(b, "")
 			createStream(b, p, eventsStream(way.batches))
-			r := newRig(b, p)
+			r := openRig(b, p, 0)
+			r.check = 0
 			r.large(b.N)
-			b.ResetTimer()
+			measured := measure(b, p)
 			r.start(0)
 			r.drain()
-			rate(b)
+			measured()
 			if st := r.fwd.Stats(); st.Failures != 0 {
 				b.Errorf("stats %+v", st)
 			}
@@ -45,16 +48,33 @@ func BenchmarkDrain(b *testing.B) {
 				msg = &nats.Msg{Subject: msg.Subject, Data: make([]byte, msg.Size()-len(msg.Subject))}
 			}
 			js := p.JetStream()
-			b.ResetTimer()
+			measured := measure(b, p)
 			publishFast(b, js, msg)
-			rate(b)
+			measured()
 		})
 	}
 }
 
-func rate(b *testing.B) {
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+// measure starts the clock. The function it returns stops it and reports the rate, and
+// the processor time an event has cost this process and the server.
+func measure(b *testing.B, server *bridgetest.Process) (stop func()) {
+	here, there := cpu(b), server.CPU()
+	b.ResetTimer()
+	return func() {
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+		b.ReportMetric(float64(cpu(b)-here)/float64(b.N), "cpu-ns/op")
+		b.ReportMetric(float64(server.CPU()-there)/float64(b.N), "server-cpu-ns/op")
+	}
+}
+
+// cpu returns the processor time this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // large appends n events of the usual size, some 600 bytes.

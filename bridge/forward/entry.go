@@ -14,13 +14,14 @@ import (
 type entry struct {
 	seq     uint64
 	spoolID string
-	msg     *nats.Msg // to be published
+	msg     *nats.Msg // to be published, the one of message
 	large   bool      // the server may find it too large
 	stored  uint64    // the stream has it already, with this sequence
 	cause   error     // it goes to the dead letters
 	record  []byte    // when it could not be read
 
-	future jetstream.PubAckFuture // in a window, once it is published
+	future  jetstream.PubAckFuture // in a window, once it is published
+	message message
 }
 
 // plain reports whether e can go into a batch, which does not say which of its messages
@@ -38,22 +39,35 @@ func (f *Forwarder) next() (*entry, error) {
 		return nil, err
 	}
 	id := eventID(spoolID, seq)
-	e := &entry{seq: seq, spoolID: spoolID, stored: f.stream.stored[id]}
+	e := f.newEntry()
+	e.seq, e.spoolID, e.stored = seq, spoolID, f.stream.stored[id]
 	if e.stored != 0 {
 		return e, nil
 	}
-	if e.msg, e.cause = message(rec, id); e.cause != nil {
-		e.msg, e.record = nil, append([]byte(nil), rec...)
+	if e.cause = e.message.build(rec, id); e.cause != nil {
+		e.record = append([]byte(nil), rec...)
 		if !errors.Is(e.cause, errRecord) {
 			e.cause = fmt.Errorf("%w: %w", errRecord, e.cause)
 		}
 		return e, nil
 	}
+	e.msg = &e.message.Msg
 	if !publishable(e.msg.Subject) {
 		e.cause = fmt.Errorf("%w: %q", nats.ErrBadSubject, e.msg.Subject)
 	}
-	e.large = int64(e.msg.Size()) > f.stream.maxMessage(f.conn)
+	e.large = int64(messageBound(rec, id)) > f.stream.maxMessage(f.conn)
 	return e, nil
+}
+
+// newEntry returns an entry to be filled, with the memory of the one that was done with.
+func (f *Forwarder) newEntry() *entry {
+	e := f.spare
+	if e == nil {
+		return &entry{}
+	}
+	f.spare = nil
+	*e = entry{message: e.message}
+	return e
 }
 
 // publishing notes that e goes out.

@@ -11,7 +11,15 @@ import (
 // Decode returns the message that stands for a record of the spool: what the
 // forwarder publishes, with subject, headers and the event with its id.
 func Decode(record []byte, spoolID string, seq uint64) (*nats.Msg, error) {
-	return message(record, eventID(spoolID, seq))
+	return newMessage(record, eventID(spoolID, seq))
+}
+
+func newMessage(record []byte, id string) (*nats.Msg, error) {
+	var m message
+	if err := m.build(record, id); err != nil {
+		return nil, err
+	}
+	return &m.Msg, nil
 }
 
 // DeadLetter is one line of the dead-letter file, for tools that read it.
@@ -22,7 +30,7 @@ type DeadLetter = deadLetter
 // the bridge may have written it.
 func (l *deadLetter) Message() (*nats.Msg, error) {
 	if len(l.Record) > 0 {
-		return message(l.Record, l.ID)
+		return newMessage(l.Record, l.ID)
 	}
 	if l.ID == "" || l.Subject == "" || len(l.Event) == 0 {
 		return nil, fmt.Errorf("%w: a dead letter needs id, subject and event, or id and record", errRecord)

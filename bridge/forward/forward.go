@@ -98,6 +98,7 @@ type Forwarder struct {
 
 	// loop
 	held    *entry // read from the log and put back
+	spare   *entry // nobody has it any more
 	sent    uint64 // highest sequence ever published
 	careful uint64 // up to here, messages go one by one
 	stream  streamState

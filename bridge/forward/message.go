@@ -6,28 +6,58 @@ import (
 	"bintubridge/subjects"
 )
 
-// message builds what is published for a record. It copies: the client keeps a
-// message until its ack.
-func message(rec []byte, id string) (*nats.Msg, error) {
+// message is what is published for a record, with the memory it is built in.
+type message struct {
+	nats.Msg
+
+	// values of the headers, which Header points into
+	id, source, kind, time, about [1]string
+}
+
+// headerRoom is more than the names of all headers and the values that are always the
+// same, in bytes.
+const headerRoom = 512
+
+// messageBound returns what the message for a record is surely not longer than, in bytes.
+func messageBound(rec []byte, id string) int { return len(rec) + 3*len(id) + headerRoom }
+
+// build makes m the message for a record. It copies what it needs of the record, into the
+// memory of the message m was before: one that is still in use must not be built anew.
+func (m *message) build(rec []byte, id string) error {
 	env, event, err := decodeRecord(rec)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	data, err := subjects.AppendWithID(make([]byte, 0, len(event)+len(id)), event, id)
-	if err != nil {
-		return nil, err
+	if m.Data, err = subjects.AppendWithID(m.Data[:0], event, id); err != nil {
+		return err
 	}
-	header := nats.Header{
-		subjects.HeaderMsgID:       {id},
-		subjects.HeaderSpecVersion: {subjects.SpecVersion},
-		subjects.HeaderID:          {id},
-		subjects.HeaderSource:      {string(env.Source)},
-		subjects.HeaderType:        {string(env.Type)},
-		subjects.HeaderTime:        {string(env.Time)},
-		subjects.HeaderContentType: {subjects.ContentType},
+	if m.Header == nil {
+		m.Header = nats.Header{
+			subjects.HeaderMsgID:       m.id[:],
+			subjects.HeaderSpecVersion: {subjects.SpecVersion},
+			subjects.HeaderID:          m.id[:],
+			subjects.HeaderSource:      m.source[:],
+			subjects.HeaderType:        m.kind[:],
+			subjects.HeaderTime:        m.time[:],
+			subjects.HeaderContentType: {subjects.ContentType},
+		}
 	}
+	m.id[0] = id
+	set(&m.Subject, env.Subject)
+	set(&m.source[0], env.Source)
+	set(&m.kind[0], env.Type)
+	set(&m.time[0], env.Time)
+	set(&m.about[0], env.About)
+	delete(m.Header, subjects.HeaderSubject)
 	if len(env.About) > 0 {
-		header[subjects.HeaderSubject] = []string{string(env.About)}
+		m.Header[subjects.HeaderSubject] = m.about[:]
 	}
-	return &nats.Msg{Subject: string(env.Subject), Header: header, Data: data}, nil
+	return nil
+}
+
+// set copies text, unless that is what the last message had.
+func set(to *string, text []byte) {
+	if *to != string(text) {
+		*to = string(text)
+	}
 }

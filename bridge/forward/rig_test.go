@@ -32,25 +32,30 @@ type server interface {
 	Messages(stream string, count int) []jetstream.Msg
 }
 
-const segmentBytes = 64 << 10 // small, so that there are many
+const smallSegment = 64 << 10 // so that there are many
 
 // rig is the spool of one bridge with a forwarder before a NATS server.
 type rig struct {
-	t      testing.TB
-	nats   server
-	opts   []nats.Option // of the forwarder's connection
-	dir    string
-	spool  *spool.Spool
-	fwd    *forward.Forwarder
-	n      int // events appended
-	check  time.Duration
-	retain time.Duration
+	t       testing.TB
+	nats    server
+	opts    []nats.Option // of the forwarder's connection
+	dir     string
+	spool   *spool.Spool
+	fwd     *forward.Forwarder
+	n       int // events appended
+	check   time.Duration
+	retain  time.Duration
+	segment int64 // bytes
 
 	connected chan struct{}
 }
 
 func newRig(t testing.TB, s server) *rig {
-	r := &rig{t: t, nats: s, dir: t.TempDir(), check: 200 * time.Millisecond, connected: make(chan struct{}, 1)}
+	return openRig(t, s, smallSegment)
+}
+
+func openRig(t testing.TB, s server, segment int64) *rig {
+	r := &rig{t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond, connected: make(chan struct{}, 1)}
 	r.open()
 	t.Cleanup(r.close)
 	return r
@@ -58,7 +63,7 @@ func newRig(t testing.TB, s server) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := spool.Open(spool.Options{Dir: r.dir, SegmentBytes: segmentBytes, Retain: r.retain, Sync: spool.SyncOff})
+	s, err := spool.Open(spool.Options{Dir: r.dir, SegmentBytes: r.segment, Retain: r.retain, Sync: spool.SyncOff})
 	if err != nil {
 		r.t.Fatal(err)
 	}
