@@ -1,14 +1,18 @@
 // Package embed runs a nats-server with JetStream inside the bridge, so that one
-// program on a fresh machine is the whole set-up.
+// program on a fresh machine is the whole set-up. Nobody has to restart it after its
+// disk was full.
 package embed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,6 +21,7 @@ import (
 
 const (
 	startTimeout = 10 * time.Second
+	readyPoll    = 100 * time.Millisecond
 	maxMemory    = 64 << 20 // of memory streams; the server's own default is 75 % of the RAM
 )
 
@@ -32,10 +37,20 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Server is a running nats-server.
+// Server is a nats-server that is started again when a failed write has put its
+// JetStream out of order.
 type Server struct {
-	ns   *server.Server
-	auth []nats.Option
+	opts Options
+	host string
+	port int    // the same for each start
+	url  string // of it
+
+	ns       atomic.Pointer[server.Server] // the last that was started, set by Start and the supervisor
+	trouble  atomic.Pointer[string]        // what the supervisor saw last, nil for nothing
+	restarts atomic.Uint64
+
+	cancel     context.CancelFunc
+	supervisor sync.WaitGroup
 }
 
 // Start returns when the server takes clients. Its errors name the next step.
@@ -48,46 +63,61 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: listen address %q: %w", o.Listen, err)
 	}
-	if err := probe(o.Listen); err != nil {
-		return nil, fmt.Errorf("embedded NATS cannot listen on %s: %w; stop the program that holds the port, set BRIDGE_EMBEDDED_LISTEN to another, or set NATS_URL to use the server that runs there", o.Listen, err)
+	s := &Server{opts: o, host: host, port: port}
+	if err := s.run(); err != nil {
+		return nil, err
 	}
+	ns := s.ns.Load()
+	s.url, s.port = ns.ClientURL(), ns.Addr().(*net.TCPAddr).Port
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(context.Background())
+	s.supervisor.Go(func() { s.supervise(ctx) })
+	return s, nil
+}
+
+// run starts a nats-server where none runs.
+func (s *Server) run() error {
+	listen := net.JoinHostPort(s.host, strconv.Itoa(s.port))
+	if err := probe(listen); err != nil {
+		return fmt.Errorf("embedded NATS cannot listen on %s: %w; stop the program that holds the port, set BRIDGE_EMBEDDED_LISTEN to another, or set NATS_URL to use the server that runs there", listen, err)
+	}
+	if err := os.MkdirAll(s.opts.StoreDir, 0o700); err != nil {
+		return fmt.Errorf("embedded NATS: %w", err)
+	}
+	ns, err := server.NewServer(s.serverOptions())
+	if err != nil {
+		return fmt.Errorf("embedded NATS: %w", err)
+	}
+	fatal := make(chan string, 1)
+	ns.SetLoggerV2(&logger{log: s.opts.Log, fatal: fatal}, false, false, false)
+	go ns.Start() // returns when Shutdown is called; stop waits for the server
+	if err := ready(ns, fatal); err != nil {
+		stop(ns)
+		return fmt.Errorf("embedded NATS did not start: %w", err)
+	}
+	s.ns.Store(ns)
+	return nil
+}
+
+func (s *Server) serverOptions() *server.Options {
+	port := s.port
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	if err := os.MkdirAll(o.StoreDir, 0o700); err != nil {
-		return nil, fmt.Errorf("embedded NATS: %w", err)
-	}
-	ns, err := server.NewServer(&server.Options{
+	return &server.Options{
 		ServerName:         "bridge-embedded",
-		Host:               host,
+		Host:               s.host,
 		Port:               port,
 		JetStream:          true,
-		StoreDir:           o.StoreDir,
+		StoreDir:           s.opts.StoreDir,
 		JetStreamMaxMemory: maxMemory,
-		JetStreamMaxStore:  o.MaxStore,
-		Username:           o.User,
-		Password:           o.Password,
-		Authorization:      o.Token,
+		JetStreamMaxStore:  s.opts.MaxStore,
+		Username:           s.opts.User,
+		Password:           s.opts.Password,
+		Authorization:      s.opts.Token,
 		NoSigs:             true, // signals are the bridge's
 		NoLog:              true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	fatal := make(chan string, 1)
-	ns.SetLoggerV2(&logger{log: o.Log, fatal: fatal}, false, false, false)
-	go ns.Start() // returns when Shutdown is called; Close waits for the server
-	s := &Server{ns: ns}
-	if o.Token != "" {
-		s.auth = append(s.auth, nats.Token(o.Token))
-	} else if o.User != "" {
-		s.auth = append(s.auth, nats.UserInfo(o.User, o.Password))
-	}
-	if !ns.ReadyForConnections(startTimeout) {
-		s.Close()
-		return nil, fmt.Errorf("embedded NATS did not start: %w", reason(fatal))
-	}
-	return s, nil
 }
 
 // probe tells a taken port before the server does, which would only log it.
@@ -99,26 +129,49 @@ func probe(addr string) error {
 	return ln.Close()
 }
 
-func reason(fatal <-chan string) error {
-	select {
-	case text := <-fatal:
-		return errors.New(text)
-	default:
-		return fmt.Errorf("it was not ready within %s", startTimeout)
+// ready waits until the server takes clients.
+func ready(ns *server.Server, fatal <-chan string) error {
+	for range startTimeout / readyPoll {
+		if ns.ReadyForConnections(readyPoll) {
+			return nil
+		}
+		select {
+		case text := <-fatal:
+			return errors.New(text)
+		default:
+		}
 	}
+	return fmt.Errorf("it was not ready within %s", startTimeout)
+}
+
+// stop returns when the server's files are closed.
+func stop(ns *server.Server) {
+	ns.Shutdown()
+	ns.WaitForShutdown()
 }
 
 // ClientURL is where other programs reach the server.
-func (s *Server) ClientURL() string { return s.ns.ClientURL() }
+func (s *Server) ClientURL() string { return s.url }
 
 // ConnectOptions are what the bridge's own connections need: they go through
 // memory, not through the network.
 func (s *Server) ConnectOptions() []nats.Option {
-	return append([]nats.Option{nats.InProcessServer(s.ns)}, s.auth...)
+	opts := []nats.Option{nats.InProcessServer(s)}
+	if s.opts.Token != "" {
+		opts = append(opts, nats.Token(s.opts.Token))
+	} else if s.opts.User != "" {
+		opts = append(opts, nats.UserInfo(s.opts.User, s.opts.Password))
+	}
+	return opts
 }
+
+// InProcessConn connects to the server that runs now, and fails between two of
+// them. Clients that reconnect come here again.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.Load().InProcessConn() }
 
 // Close stops the server and waits until its files are closed.
 func (s *Server) Close() {
-	s.ns.Shutdown()
-	s.ns.WaitForShutdown()
+	s.cancel()
+	s.supervisor.Wait()
+	stop(s.ns.Load())
 }
