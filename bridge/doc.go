@@ -32,6 +32,8 @@
 //     not written.
 //   - NATS is away: events wait in the spool, rules stay as they were; nothing
 //     on the request path changes.
+//   - The disk of the embedded NATS was full: the same, until the disk takes writes;
+//     then the bridge starts that server again.
 //   - Restart: the spool goes on behind the last event JetStream acked. What was
 //     in flight is sent again under the same id.
 //   - The rules' snapshot lets a bridge decide from its first request, with NATS

@@ -33,6 +33,8 @@ type status struct {
 // natsStatus shows the server without credentials.
 type natsStatus struct {
 	Embedded   bool   `json:"embedded"`
+	Restarts   uint64 `json:"restarts,omitempty"` // of the embedded one, while the bridge ran
+	Trouble    string `json:"trouble,omitempty"`  // of the embedded one
 	Server     string `json:"server,omitempty"`
 	Publishing string `json:"publishing"` // the connection's state
 	Watching   string `json:"watching"`
@@ -49,6 +51,10 @@ func (b *Bridge) status() any {
 			Embedded: b.embedded != nil, Server: b.publishing.ConnectedUrlRedacted(),
 			Publishing: b.publishing.Status().String(), Watching: b.watching.Status().String(),
 		},
+	}
+	if b.embedded != nil {
+		server := b.embedded.Status()
+		s.NATS.Restarts, s.NATS.Trouble = server.Restarts, server.Trouble
 	}
 	for _, c := range checks {
 		s.Ready = s.Ready && c.OK
@@ -111,19 +117,24 @@ func (b *Bridge) forwardReady() admin.Check {
 	c := admin.Check{Name: "forward", OK: true, Degraded: f.Failing && s.Events > 0, Detail: fmt.Sprintf("%d events acked", f.Acked)}
 	if c.Degraded {
 		c.Detail = fmt.Sprintf("%d events wait for %s: %s", s.Events, s.OldestAge.Round(time.Second), f.LastError)
-		if b.embedded != nil {
-			c.Detail += "; if the disk of the embedded NATS was full, make room and restart the bridge"
-		}
 	}
 	return c
 }
 
 func (b *Bridge) natsReady() admin.Check {
 	publishing, watching := b.publishing.Status(), b.watching.Status()
-	return admin.Check{
+	c := admin.Check{
 		Name: "nats", OK: true, Degraded: publishing != nats.CONNECTED || watching != nats.CONNECTED,
 		Detail: fmt.Sprintf("publishing %s, watching %s", publishing, watching),
 	}
+	if b.embedded == nil {
+		return c
+	}
+	if trouble := b.embedded.Status().Trouble; trouble != "" {
+		c.Degraded = true
+		c.Detail += "; the embedded server is started again when it can be: " + trouble
+	}
+	return c
 }
 
 func (b *Bridge) provisionReady() admin.Check {

@@ -107,6 +107,7 @@ type figures struct {
 	} `json:"rules"`
 	Spool   struct{ Events uint64 } `json:"spool"`
 	Forward struct{ Acked uint64 }  `json:"forward"`
+	NATS    struct{ Restarts int }  `json:"nats"`
 }
 
 func (p *process) status() figures {
