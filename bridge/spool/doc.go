@@ -47,7 +47,9 @@
 // off: it ends early or a sector of it is missing, and no whole record follows.
 // Anything else that does not read is damage. It stays where it is, is reported,
 // the log goes on with the next segment, and once what could be read is acked the
-// file is set aside rather than deleted. What an earlier run may have left unsynced
+// file is set aside rather than deleted. A damaged header alone costs no record: it
+// is rebuilt in memory, from the file's name and the ids of other segments, where its
+// checksum or the first record proves it. What an earlier run may have left unsynced
 // is synced with the first sync of the new one.
 //
 // # A disk in trouble

@@ -155,10 +155,7 @@ func listFolder(dir string) (segments, aside []string, err error) {
 // payloads. One that is gone meanwhile was removed by the running bridge and is
 // no longer part of the log.
 func eachContent(paths []string, visit func(*content) error) error {
-	ids, err := headerIDs(paths)
-	if err != nil {
-		return err
-	}
+	ids := headerIDs(osDisk{}, paths)
 	for _, path := range paths {
 		c, err := readContent(path, ids)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -174,27 +171,29 @@ func eachContent(paths []string, visit func(*content) error) error {
 	return nil
 }
 
-// headerIDs returns the spool ids in the headers that can be read.
-func headerIDs(paths []string) ([]string, error) {
+// headerIDs returns the spool ids in the headers that can be read. A file that
+// cannot is reported by who reads all of it.
+func headerIDs(d disk, paths []string) []string {
 	var ids []string
-	head := make([]byte, headerSize)
 	for _, path := range paths {
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read segment: %w", err)
-		}
-		_, err = io.ReadFull(f, head)
-		if err = errors.Join(err, f.Close()); err != nil {
-			continue // a file too short for a header is reported by who reads all of it
-		}
-		if h, err := decodeHeader(head); err == nil && !slices.Contains(ids, h.id) {
+		if h, err := readHeader(d, path); err == nil && !slices.Contains(ids, h.id) {
 			ids = append(ids, h.id)
 		}
 	}
-	return ids, nil
+	return ids
+}
+
+func readHeader(d disk, path string) (header, error) {
+	f, err := d.Open(path, os.O_RDONLY)
+	if err != nil {
+		return header{}, err
+	}
+	defer f.Close()
+	head := make([]byte, headerSize)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return header{}, err
+	}
+	return decodeHeader(head)
 }
 
 func describe(c *content) SegmentInfo {

@@ -47,7 +47,8 @@ func Records(dir string, each func(Record) error) error {
 
 // LostRecords calls each for every whole record behind damage, in segments of the
 // log and in those that were set aside, that no segment of the log holds where
-// the bridge can read it. Originals of repairs are left out: what was whole in
+// the bridge can read it. With a damaged header a file may have been set aside
+// without a look at its records: all of them count. Originals of repairs are left out: what was whole in
 // them went back into the log.
 func LostRecords(dir string, each func(Record) error) error {
 	paths, aside, err := listFolder(dir)
@@ -63,7 +64,8 @@ func LostRecords(dir string, each func(Record) error) error {
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return eachContent(all, func(c *content) error {
 		for _, r := range c.records {
-			if !r.lost || kept.has(c.header.id, r.seq) {
+			passed := !r.lost && c.headerRead()
+			if passed || kept.has(c.header.id, r.seq) {
 				continue
 			}
 			kept.add(c.header.id, r.seq)

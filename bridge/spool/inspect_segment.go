@@ -14,7 +14,8 @@ import (
 )
 
 // maxSegmentFile bounds what a tool reads into memory. Segments are a quarter of
-// BRIDGE_SPOOL_MAX_BYTES at most, and 64 MiB by default.
+// BRIDGE_SPOOL_MAX_BYTES at most, and 64 MiB by default. The bridge itself reads
+// maxRest at most.
 const maxSegmentFile = 1 << 30
 
 // Problem is a place in a spool that is not as it was written.
@@ -84,7 +85,7 @@ const maxReads = 20
 // readContent reads a segment's file. ids are the ids of other segments, from
 // which a damaged header may be rebuilt. Only a file that cannot be read is an error.
 func readContent(path string, ids []string) (*content, error) {
-	b, err := readSegmentFile(path)
+	b, err := readSegmentFile(osDisk{}, path, maxSegmentFile)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func readContent(path string, ids []string) (*content, error) {
 	// written, and the record after it. What is still there when the file stands
 	// still, or many reads later, is damage.
 	for try := 0; len(c.problems) > 0 && try < maxReads; try++ {
-		again, err := readSegmentFile(path)
+		again, err := readSegmentFile(osDisk{}, path, maxSegmentFile)
 		if err != nil {
 			return nil, err
 		}
@@ -126,18 +127,19 @@ func parseContent(path string, ids []string, b []byte) *content {
 	return c
 }
 
-func readSegmentFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// readSegmentFile returns the bytes of a file of at most limit bytes.
+func readSegmentFile(d disk, path string, limit int64) ([]byte, error) {
+	f, err := d.Open(path, os.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("read segment: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSegmentFile+1))
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read segment %s: %w", path, err)
 	}
-	if len(b) > maxSegmentFile {
-		return nil, fmt.Errorf("read segment %s: over %d bytes, larger than any segment; move it out of the folder", path, maxSegmentFile)
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("read segment %s: over %d bytes, larger than any segment; move it out of the folder", path, limit)
 	}
 	return b, nil
 }
@@ -145,7 +147,7 @@ func readSegmentFile(path string) ([]byte, error) {
 // sift finds the segment's whole records and what lies between them.
 func (c *content) sift(b []byte) {
 	data := len(bytes.TrimRight(b, "\x00")) // zeros behind it are room for more records
-	off, last, lost := headerSize, c.header.first-1, !c.headerRead()
+	off, last, lost := headerSize, c.header.first-1, false
 	for off < data {
 		seq, payload, err := recordAt(b[off:], c.header.salt)
 		if err == nil && seq != last+1 {
@@ -173,8 +175,20 @@ func (c *content) sift(b []byte) {
 	}
 }
 
-// headerRead says whether the bridge itself can read the header.
+// headerRead says whether the header is as it was written.
 func (c *content) headerRead() bool { return len(c.problems) == 0 || c.problems[0].Offset > 0 }
+
+// readableEnd returns where the records that the bridge reads end, and the last of them.
+func (c *content) readableEnd() (size int64, last uint64) {
+	size, last = headerSize, c.first()-1
+	for _, r := range c.records {
+		if r.lost {
+			break
+		}
+		size, last = r.offset+int64(frameLen(len(r.payload))), r.seq
+	}
+	return size, last
+}
 
 // recordAt returns the whole record at the start of b.
 func recordAt(b []byte, salt uint32) (seq uint64, payload []byte, err error) {

@@ -33,7 +33,7 @@ func (s *Spool) load() error {
 			// Each run starts a segment and cuts the last one of the run before, so
 			// only the newest can have been torn by a crash.
 			newest := !slices.ContainsFunc(names[i+1:], isSegment)
-			if err := s.takeOver(path, newest); err != nil {
+			if err := s.takeOver(path, newest, names); err != nil {
 				return err
 			}
 		}
@@ -43,9 +43,9 @@ func (s *Spool) load() error {
 
 func isSegment(name string) bool { return strings.HasSuffix(name, segmentSuffix) }
 
-// takeOver adds the segment at path to the log. Only a file that this process
-// may not read is an error.
-func (s *Spool) takeOver(path string, newest bool) error {
+// takeOver adds the segment at path to the log; names are all files. Only a file
+// that this process may not read is an error.
+func (s *Spool) takeOver(path string, newest bool, names []string) error {
 	seg, torn, err := readSegment(s.disk, path)
 	if err != nil {
 		if !errors.Is(err, syscall.EIO) {
@@ -59,6 +59,7 @@ func (s *Spool) takeOver(path string, newest bool) error {
 		seg.damage = nil
 	}
 	if seg.damage != nil {
+		s.salvage(seg, names)
 		s.opts.Log.Error("spool segment is damaged; its readable records are forwarded and the file is kept",
 			"segment", path, "error", seg.damage)
 	}
@@ -77,6 +78,30 @@ func (s *Spool) takeOver(path string, newest bool) error {
 	s.bytes += seg.size.Load()
 	s.next = max(s.next, seg.last.Load()+1)
 	return nil
+}
+
+// salvage looks at a damaged seg as the tools do. A header is rebuilt where the
+// segment itself proves it, and its records are read with that; the file stays as
+// it is.
+func (s *Spool) salvage(seg *segment, names []string) {
+	b, err := readSegmentFile(s.disk, seg.path, maxRest)
+	if err != nil {
+		s.opts.Log.Warn("spool: a damaged segment cannot be looked into", "segment", seg.path, "error", err)
+		return
+	}
+	var paths []string
+	for _, name := range names {
+		if isSegment(name) {
+			paths = append(paths, filepath.Join(s.opts.Dir, name))
+		}
+	}
+	c := parseContent(seg.path, headerIDs(s.disk, paths), b)
+	if c.known && !c.headerRead() {
+		seg.header = c.header
+		size, last := c.readableEnd()
+		seg.size.Store(size)
+		seg.last.Store(last)
+	}
 }
 
 // neverName keeps the name of a file that stays out of reach of new segments.

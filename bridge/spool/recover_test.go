@@ -2,11 +2,13 @@ package spool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -72,7 +74,9 @@ func TestFlippedBits(t *testing.T) {
 		}
 		got := payloads(t, dir)
 		whole := 0 // records before the damage
-		if at >= headerSize {
+		if at < 24 || 48 <= at && at < headerSize {
+			whole = len(texts) // all of the header but id and creation can be rebuilt
+		} else if at >= headerSize {
 			for whole < len(ends) && ends[whole] <= at {
 				whole++
 			}
@@ -84,6 +88,117 @@ func TestFlippedBits(t *testing.T) {
 		if strings.Join(got, ",") != strings.Join(texts[:whole], ",") {
 			t.Errorf("flipped at %d: got %q, want %q", at, got, texts[:whole])
 		}
+	}
+}
+
+// A segment whose header is damaged is forwarded all the same, under its ids, when
+// the header can be proven; the file stays as it is, and is set aside in the end.
+func TestDamagedHeader(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func([]byte)
+		want  string // of the first of two segments of one run
+	}{
+		"magic":                       {func(b []byte) { clear(b[:8]) }, "1 2 3"},
+		"version":                     {func(b []byte) { b[8] = 9 }, "1 2 3"},
+		"checksum":                    {func(b []byte) { clear(b[12:16]) }, "1 2 3"},
+		"first sequence":              {func(b []byte) { b[16] = 77 }, "1 2 3"},
+		"id, but the other knows it":  {func(b []byte) { clear(b[24:40]) }, "1 2 3"},
+		"creation, and nothing knows": {func(b []byte) { b[42] ^= 1 }, ""},
+		"all of it":                   {func(b []byte) { clear(b[:headerSize]) }, ""},
+		"and the second record":       {func(b []byte) { b[0]++; b[headerSize+24+frameSize] ^= 1 }, "1"},
+		"and the first record":        {func(b []byte) { b[0]++; b[headerSize+frameSize] ^= 1 }, ""},
+		"and torn":                    {func(b []byte) { b[0]++; clear(b[headerSize+48+4:]) }, "1 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newMemDisk()
+			s := still(t, d, Options{SegmentBytes: headerSize + 3*24})
+			for _, text := range []string{"1", "2", "3", "4"} {
+				mustAppend(t, s, text)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			path := segmentPath("spool", 1)
+			c.spoil(d.names[path].data)
+			spoilt := slices.Clone(d.names[path].data)
+
+			again := still(t, d, Options{Retain: 1})
+			r := again.Reader()
+			var got []string
+			for {
+				_, id, payload, err := r.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if payload == nil {
+					break
+				}
+				if id != s.id {
+					t.Errorf("%s has id %q, want %q", payload, id, s.id)
+				}
+				got = append(got, string(payload))
+			}
+			if all := strings.TrimSpace(c.want + " 4"); strings.Join(got, " ") != all {
+				t.Errorf("got %q, want %q", got, all)
+			}
+			if st := again.Stats(); st.Damaged+st.Quarantined != 1 || st.Lost != 0 {
+				t.Errorf("the damage does not show as it is: %+v", st)
+			}
+			mustAppend(t, again, "5")
+			if err := again.ack(Cursor{Seq: again.Tail()}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := again.removeAcked(time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			aside := d.files(damagedSuffix)
+			if len(aside) != 1 || !bytes.Equal(d.names[aside[0]].data, spoilt) {
+				t.Errorf("the original is not kept as it was: %v", aside)
+			}
+			if err := errors.Join(r.Close(), again.Close()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A disk that does not give a damaged segment a second time keeps nobody from
+// starting, and takes nothing away.
+func TestDamagedHeaderOnAFailingDisk(t *testing.T) {
+	d := newMemDisk()
+	s := still(t, d, Options{})
+	mustAppend(t, s, "one")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := segmentPath("spool", 1)
+	d.names[path].data[0]++
+	opened := 0
+	d.setFail(func(op, on string) error {
+		if op == "open" && on == path {
+			opened++
+		}
+		if op == "read" && on == path && opened > 1 {
+			return syscall.EIO
+		}
+		return nil
+	})
+	again := still(t, d, Options{})
+	d.setFail(nil)
+	if got := texts(t, again); got != "" || opened < 2 {
+		t.Errorf("got %q, opened %d times", got, opened)
+	}
+	if aside := d.files(damagedSuffix); len(aside) != 1 || again.Stats().Quarantined != 1 {
+		t.Errorf("set aside are %v", aside)
+	}
+	mustAppend(t, again, "two")
+	if got := texts(t, again); got != "two" {
+		t.Errorf("got %q", got)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -86,10 +86,7 @@ func newRepairer(dir string) (*repairer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &repairer{dir: dir, acked: cur.Seq}
-	if r.ids, err = headerIDs(paths); err != nil {
-		return nil, err
-	}
+	r := &repairer{dir: dir, acked: cur.Seq, ids: headerIDs(osDisk{}, paths)}
 	if err := eachContent(paths, func(c *content) error { r.log.add(c); return nil }); err != nil {
 		return nil, err
 	}
