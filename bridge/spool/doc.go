@@ -33,7 +33,8 @@
 // of the log that JetStream has already seen; the records that take their
 // sequences later then carry another id, so they are never mistaken for
 // duplicates. A sequence is left out where a failed write may have left a record
-// behind that could not be taken back.
+// behind that could not be taken back, and those of whole records behind damage are,
+// so that a repair can put them back where they were.
 //
 // # Crash model
 //

@@ -20,6 +20,7 @@ func (s *Spool) load() error {
 		return fmt.Errorf("list segments: %w", err)
 	}
 	s.next = s.acked.Seq + 1
+	s.tail.Store(s.acked.Seq)
 	for i, name := range names { // sorted, and segments are named by fixed-width sequences
 		path := filepath.Join(s.opts.Dir, name)
 		switch {
@@ -77,12 +78,14 @@ func (s *Spool) takeOver(path string, newest bool, names []string) error {
 	s.segments = append(s.segments, seg)
 	s.bytes += seg.size.Load()
 	s.next = max(s.next, seg.last.Load()+1)
+	s.tail.Store(max(s.tail.Load(), seg.last.Load()))
 	return nil
 }
 
-// salvage looks at a damaged seg as the tools do. A header is rebuilt where the
-// segment itself proves it, and its records are read with that; the file stays as
-// it is.
+// salvage looks behind the damage of seg as the tools do. A header is rebuilt
+// where the segment itself proves it, and its records are read with that; the file
+// stays as it is. Sequences of whole records behind damage are given to no other,
+// so that a repair can put them back.
 func (s *Spool) salvage(seg *segment, names []string) {
 	b, err := readSegmentFile(s.disk, seg.path, maxRest)
 	if err != nil {
@@ -96,7 +99,11 @@ func (s *Spool) salvage(seg *segment, names []string) {
 		}
 	}
 	c := parseContent(seg.path, headerIDs(s.disk, paths), b)
-	if c.known && !c.headerRead() {
+	if !c.known {
+		return
+	}
+	s.next = max(s.next, c.last()+1)
+	if !c.headerRead() {
 		seg.header = c.header
 		size, last := c.readableEnd()
 		seg.size.Store(size)

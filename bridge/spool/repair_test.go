@@ -292,6 +292,43 @@ func repairAndCrash(rt *rapid.T, t *testing.T, dir string) {
 	}
 }
 
+// A run that starts behind damage gives no sequence away that a whole record
+// behind the damage has: a repair puts them back, whatever was appended meanwhile. What
+// cannot be read is not waited for.
+func TestSequencesBehindDamageAreKept(t *testing.T) {
+	dir := t.TempDir()
+	all := logRun(t, dir, 0, []string{"one", "two", "three", "four", "five"}, 2)
+	alter(t, segmentPath(dir, 1), func(b []byte) { b[headerSize+2*24+frameSize] ^= 1 })
+	s, err := Open(Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Events != 0 || st.Tail != 2 {
+		t.Errorf("%d events wait for JetStream, tail %d", st.Events, st.Tail)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later := logRun(t, dir, 0, []string{"six", "seven"}, 0)
+	if _, err := Repair(dir, false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := readAsBridge(t, dir), slices.Concat(all[3:], later); !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// A log that was emptied goes on behind its cursor.
+func TestTailOfAnEmptyLog(t *testing.T) {
+	dir := t.TempDir()
+	logRun(t, dir, 0, []string{"one", "two"}, 2)
+	remove(t, segmentPath(dir, 1))
+	s := open(t, Options{Dir: dir})
+	if st := s.Stats(); st.Tail != 2 || st.Events != 0 {
+		t.Errorf("tail %d, %d events", st.Tail, st.Events)
+	}
+}
+
 // Arbitrary bytes over a segment, or in its place, never panic, and every record
 // that is found was written.
 func FuzzRepair(f *testing.F) {

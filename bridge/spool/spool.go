@@ -116,8 +116,7 @@ func openOn(d disk, o Options) (*Spool, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.giveUp())
 	}
-	s.tail.Store(s.next - 1)
-	s.ages.note(s.next-1, time.Now())
+	s.ages.note(s.tail.Load(), time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.rotateLocked(); err != nil {
