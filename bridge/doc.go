@@ -23,6 +23,9 @@
 // logged, and shown by /readyz: the spool is full or its disk fails, and
 // BRIDGE_SPOOL_FULL is answer. With reject such a request gets a 503.
 //
+// An event that NATS never takes, one too large for it, goes to the dead-letter file.
+// That is bounded; an event it has no room for is counted as lost too.
+//
 // # Crash model
 //
 //   - The process is killed: nothing that was answered is lost. Append is a

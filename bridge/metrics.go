@@ -62,7 +62,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 			}
 		}
 	}
-	counter(desc("events_lost_total", "Events answered but not kept, because the spool took none."), m.b.answers.counts.lost.Load())
+	counter(desc("events_lost_total", "Events answered but not kept: the spool took none, or the dead-letter file was full."), m.b.lost())
 	counter(desc("requests_rejected_total", "Webhooks answered 503, because the spool took no event."), m.b.answers.counts.rejected.Load())
 	s := m.b.receiver.Stats()
 	refused := desc("http_refused_total", "HTTP requests and connections that never became a webhook, by reason.", "reason")
@@ -108,6 +108,7 @@ func (m metrics) forward(counter countFunc, gauge gaugeFunc) {
 	counter(desc("forward_resent_total", "Events published more than once."), f.Resent)
 	counter(desc("forward_duplicates_total", "Events JetStream had already."), f.Duplicates)
 	counter(desc("forward_dead_letters_total", "Events NATS will never take, in the dead-letter file."), f.Dead)
+	gauge(desc("forward_dead_letters_bytes", "Size of the dead-letter file."), float64(f.DeadBytes))
 	counter(desc("forward_taken_back_total", "Acked events that the stream lost and that were sent again."), f.TakenBack)
 	counter(desc("forward_failures_total", "Times forwarding stopped and began again."), f.Failures)
 	counter(desc("forward_reconnects_total", "Times the publishing connection came back."), f.Reconnects)

@@ -21,7 +21,7 @@ type status struct {
 	Version   string           `json:"version"`
 	Ready     bool             `json:"ready"`
 	Checks    []admin.Check    `json:"checks"`
-	Lost      uint64           `json:"lost_events"` // answered, and not spooled
+	Lost      uint64           `json:"lost_events"` // answered, and not kept
 	Receive   receive.Stats    `json:"receive"`
 	Rules     rulestore.Status `json:"rules"`
 	Spool     spool.Stats      `json:"spool"`
@@ -44,7 +44,7 @@ func (b *Bridge) status() any {
 	checks := b.ready()
 	s := status{
 		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
-		Lost:    b.answers.counts.lost.Load(),
+		Lost:    b.lost(),
 		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
 		Provision: *b.provision.status.Load(),
 		NATS: natsStatus{
@@ -61,6 +61,10 @@ func (b *Bridge) status() any {
 	}
 	return s
 }
+
+// lost is how many events were answered and are gone: the spool took none, or NATS takes
+// it never and the dead-letter file is full.
+func (b *Bridge) lost() uint64 { return b.answers.counts.lost.Load() + b.forwarder.Stats().Lost }
 
 const (
 	spoolHeadroom = 128 << 10       // bytes; an event is smaller
@@ -111,12 +115,19 @@ func (b *Bridge) spoolReady() admin.Check {
 }
 
 // forwardReady tells of events that wait although NATS is there: a stream that is
-// full or gone, a permission that is missing.
+// full or gone, a permission that is missing. And of those that wait for an operator.
 func (b *Bridge) forwardReady() admin.Check {
 	s, f := b.spool.Stats(), b.forwarder.Stats()
 	c := admin.Check{Name: "forward", OK: true, Degraded: f.Failing && s.Events > 0, Detail: fmt.Sprintf("%d events acked", f.Acked)}
 	if c.Degraded {
 		c.Detail = fmt.Sprintf("%d events wait for %s: %s", s.Events, s.OldestAge.Round(time.Second), f.LastError)
+	}
+	if f.DeadBytes > 0 {
+		c.Degraded = true
+		c.Detail += fmt.Sprintf("; %d bytes of dead letters: see bridgectl spool redrive", f.DeadBytes)
+		if f.Lost > 0 {
+			c.Detail += fmt.Sprintf(", %d more events were lost because their file was full", f.Lost)
+		}
 	}
 	return c
 }

@@ -3,6 +3,8 @@ package bridgetest_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -194,6 +196,42 @@ func TestWaitingEventsShow(t *testing.T) {
 		return strings.Contains(text, "[+] forward ok")
 	})
 	server.Messages(subjects.StreamEvents, 1)
+}
+
+// Dead letters wait for an operator, and that shows. When their file is full, the
+// event counts as lost and the rest goes on.
+func TestDeadLettersShow(t *testing.T) {
+	dir, server := t.TempDir(), bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server, "BRIDGE_DATA_DIR="+dir, "BRIDGE_MAX_BODY=256KiB")
+	tooLarge := "x=" + strings.Repeat("\x01", 200<<10) + "&call=done&name=x&addr=192.0.2.1"
+	b.Post(tooLarge)
+	bridgetest.Eventually(t, "the dead letter shows", func() bool {
+		code, text := b.Admin("/readyz?verbose")
+		return code == http.StatusOK && strings.Contains(text, "[~] forward degraded: ") && strings.Contains(text, "bytes of dead letters: see bridgectl spool redrive")
+	})
+	path := filepath.Join(dir, "dead-letters.jsonl")
+	if err := os.Truncate(path, 256<<20); err != nil { // a sparse file
+		t.Fatal(err)
+	}
+	b.Post(tooLarge)
+	b.Post("call=done&name=x&addr=192.0.2.1")
+	server.Messages(subjects.StreamEvents, 1)
+	bridgetest.Eventually(t, "the loss shows", func() bool {
+		_, text := b.Admin("/readyz?verbose")
+		return strings.Contains(text, "1 more events were lost because their file was full")
+	})
+	if _, text := b.Admin("/metrics"); !strings.Contains(text, "\nbridge_events_lost_total 1\n") || !strings.Contains(text, "\nbridge_forward_dead_letters_bytes 2.68435456e+08\n") {
+		t.Error("the metrics do not tell")
+	}
+	if _, text := b.Admin("/status"); !strings.Contains(text, `"lost_events": 1`) {
+		t.Error("the status does not tell")
+	}
+	if err := os.Remove(path); err != nil { // a redrive moves it away
+		t.Fatal(err)
+	}
+	if _, text := b.Admin("/readyz?verbose"); !strings.Contains(text, "[+] forward ok") {
+		t.Error(text)
+	}
 }
 
 // A spool that is full of what waits is not ready, and ready again when NATS has

@@ -89,18 +89,37 @@ func publishable(subject string) bool {
 	return !strings.ContainsAny(subject, " \t\r\n\x00")
 }
 
-// bury puts e into the dead-letter file and moves the cursor behind it.
+// bury puts e into the dead-letter file and moves the cursor behind it. When the file is
+// full, the event is lost: whatever publishers send, the queue goes on.
 func (f *Forwarder) bury(e *entry) error {
 	letter := deadLetter{Record: e.record}
 	if e.msg != nil {
 		letter = letterOf(e.msg)
 	}
 	letter.At, letter.ID, letter.Reason = time.Now().UTC(), eventID(e.spoolID, e.seq), e.cause.Error()
-	if err := bury(f.dead, letter); err != nil {
+	err := f.dead.add(letter)
+	switch {
+	case errors.Is(err, errDeadFull):
+		f.lose(letter.ID, e.cause)
+	case err != nil:
 		return err
+	default:
+		f.counters.dead.Add(1)
+		f.logger.Error("forward: NATS will never take this event; it is in the dead-letter file",
+			"id", letter.ID, "file", f.dead.path, "reason", e.cause)
 	}
-	f.counters.dead.Add(1)
-	f.logger.Error("forward: NATS will never take this event; it is in the dead-letter file",
-		"id", letter.ID, "file", f.dead, "reason", e.cause)
 	return f.passed(e.seq)
+}
+
+// tellLossEvery is how often the log tells of events that are lost; metrics tell of each.
+const tellLossEvery = time.Minute
+
+// lose counts an event for which there is no room among the dead letters.
+func (f *Forwarder) lose(id string, cause error) {
+	n := f.counters.lost.Add(1)
+	if now := time.Now(); now.Sub(f.mourned) >= tellLossEvery {
+		f.mourned = now
+		f.logger.Error("forward: NATS will never take this event, and it is lost: the dead-letter file is full; see bridgectl spool redrive, or move the file away",
+			"id", id, "file", f.dead.path, "lost", n, "reason", cause)
+	}
 }

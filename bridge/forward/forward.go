@@ -75,6 +75,7 @@ type Options struct {
 	Log         Log
 	Conn        *nats.Conn      // publishing only; must not buffer while it reconnects
 	DeadLetters string          // file
+	MaxDead     int64           // its size in bytes, default 256 MiB; beyond it events that NATS never takes are lost
 	Window      int             // messages in flight without batches, default 1024
 	CheckEvery  time.Duration   // how often the stream is asked for the cursor's message, default 30 s
 	Connected   <-chan struct{} // signalled when NATS, or its stream, is there again: ends a back-off early
@@ -87,7 +88,7 @@ type Forwarder struct {
 	log        Log
 	conn       *nats.Conn
 	js         jetstream.JetStream
-	dead       string
+	dead       graveyard
 	window     int
 	checkEvery time.Duration
 	logger     *slog.Logger
@@ -103,12 +104,16 @@ type Forwarder struct {
 	careful uint64 // up to here, messages go one by one
 	stream  streamState
 	batches batching
+	mourned time.Time // when the log last told of a lost event
 }
 
 // Start begins to forward what is behind the spool's cursor.
 func Start(o Options) (*Forwarder, error) {
 	if o.Window <= 0 {
 		o.Window = defaultWindow
+	}
+	if o.MaxDead <= 0 {
+		o.MaxDead = maxDeadBytes
 	}
 	if o.CheckEvery <= 0 {
 		o.CheckEvery = defaultCheckEvery
@@ -121,7 +126,7 @@ func Start(o Options) (*Forwarder, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Forwarder{
-		log: o.Log, conn: o.Conn, js: js, dead: o.DeadLetters, window: o.Window, checkEvery: o.CheckEvery,
+		log: o.Log, conn: o.Conn, js: js, dead: graveyard{o.DeadLetters, o.MaxDead}, window: o.Window, checkEvery: o.CheckEvery,
 		logger: o.Logger, connected: o.Connected, cancel: cancel,
 		batches: batching{size: firstBatch},
 	}

@@ -2,11 +2,13 @@ package forward_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -231,6 +233,46 @@ func TestDeadLettersCannotBeWritten(t *testing.T) {
 	r.drain()
 	r.deadLetterIDs("2")
 	r.nats.Messages(subjects.StreamEvents, 2)
+}
+
+// When the dead-letter file is full, what NATS never takes is lost and counted, told
+// once in a while, and the queue goes on.
+func TestDeadLettersAreBounded(t *testing.T) {
+	r := newRig(t, bridgetest.StartNATS(t))
+	createStream(t, r.nats, eventsStream(true))
+	var told bytes.Buffer
+	r.maxDead, r.logger = 600, slog.New(slog.NewTextHandler(&told, nil))
+	poison := func() {
+		if _, err := r.spool.Append([]byte("\x00no record")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.event("stream 0")
+	for range 20 {
+		poison()
+	}
+	r.event("stream 1")
+	r.start(0)
+	r.drain()
+	st := r.fwd.Stats()
+	if st.Dead == 0 || st.Lost == 0 || st.Dead+st.Lost != 20 || st.DeadBytes == 0 || st.DeadBytes > r.maxDead {
+		t.Errorf("stats %+v", st)
+	}
+	r.nats.Messages(subjects.StreamEvents, 2)
+
+	if err := os.Remove(r.deadLetters()); err != nil { // as a redrive does
+		t.Fatal(err)
+	}
+	poison()
+	r.drain()
+	r.deadLetterIDs("23")
+	if again := r.fwd.Stats(); again.Dead != st.Dead+1 || again.Lost != st.Lost {
+		t.Errorf("stats %+v", again)
+	}
+	r.stop()
+	if n := strings.Count(told.String(), "it is lost"); n != 1 {
+		t.Errorf("told %d times of %d losses:\n%s", n, st.Lost, told.String())
+	}
 }
 
 func TestDrainEndsWithItsContext(t *testing.T) {

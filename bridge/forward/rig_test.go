@@ -46,6 +46,8 @@ type rig struct {
 	check   time.Duration
 	retain  time.Duration
 	segment int64 // bytes
+	maxDead int64 // bytes
+	logger  *slog.Logger
 
 	connected chan struct{}
 }
@@ -56,6 +58,7 @@ func newRig(t testing.TB, s server) *rig {
 
 func openRig(t testing.TB, s server, segment int64) *rig {
 	r := &rig{t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond, connected: make(chan struct{}, 1)}
+	r.logger = slog.New(slog.DiscardHandler)
 	r.open()
 	t.Cleanup(r.close)
 	return r
@@ -74,7 +77,7 @@ func (r *rig) start(window int) {
 	r.t.Helper()
 	fwd, err := forward.Start(forward.Options{
 		Log: r.spool.Reader(), Conn: r.nats.Conn(r.opts...), Window: window, Connected: r.connected,
-		DeadLetters: r.deadLetters(), CheckEvery: r.check, Logger: slog.New(slog.DiscardHandler),
+		DeadLetters: r.deadLetters(), MaxDead: r.maxDead, CheckEvery: r.check, Logger: r.logger,
 	})
 	if err != nil {
 		r.t.Fatal(err)

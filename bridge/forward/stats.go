@@ -10,7 +10,9 @@ type Stats struct {
 	Acked      uint64    `json:"acked"`      // events JetStream has acked, or was found to hold
 	Resent     uint64    `json:"resent"`     // events published more than once
 	Duplicates uint64    `json:"duplicates"` // acks that said: already there; a batch does not say
-	Dead       uint64    `json:"dead"`       // events in the dead-letter file
+	Dead       uint64    `json:"dead"`       // events put into the dead-letter file
+	DeadBytes  int64     `json:"dead_bytes"` // size of that file
+	Lost       uint64    `json:"lost"`       // events NATS will never take, and the full dead-letter file neither
 	TakenBack  uint64    `json:"taken_back"` // acked events that the stream lost and that are sent again
 	Failures   uint64    `json:"failures"`   // times the forwarder began again
 	Reconnects uint64    `json:"reconnects"` // of its connection
@@ -22,7 +24,7 @@ type Stats struct {
 
 // counters are what Stats reads while the loop writes.
 type counters struct {
-	acked, resent, duplicates, dead, takenBack, failures atomic.Uint64
+	acked, resent, duplicates, dead, lost, takenBack, failures atomic.Uint64
 
 	lastAck           atomic.Int64 // unix nanoseconds
 	failing, batching atomic.Bool
@@ -41,7 +43,7 @@ func (c *counters) failed(err error) uint64 {
 func (f *Forwarder) Stats() Stats {
 	c := &f.counters
 	st := Stats{
-		Acked: c.acked.Load(), Resent: c.resent.Load(), Duplicates: c.duplicates.Load(), Dead: c.dead.Load(),
+		Acked: c.acked.Load(), Resent: c.resent.Load(), Duplicates: c.duplicates.Load(), Dead: c.dead.Load(), DeadBytes: f.dead.size(), Lost: c.lost.Load(),
 		TakenBack: c.takenBack.Load(), Failures: c.failures.Load(), Reconnects: f.conn.Stats().Reconnects,
 		Batching: c.batching.Load(), Failing: c.failing.Load(),
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"bintubridge/bridge/forward"
 )
 
 // letterBox is a dead-letter file that a running bridge may append to at any
@@ -68,7 +70,7 @@ func (b *letterBox) take(each func(line []byte) (stays []byte, through bool)) er
 
 // lock opens the redriven file, whose lock keeps two redrives apart.
 func (b *letterBox) lock() (*os.File, error) {
-	f, err := os.OpenFile(b.redriven(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(b.redriven(), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
@@ -110,8 +112,10 @@ func (b *letterBox) takeLocked(archive *os.File, each func([]byte) ([]byte, bool
 	if len(rest) > 0 { // torn by a crash of the bridge, or without its last line end
 		sortLines(append(rest, '\n'), each, &through, &stay)
 	}
-	if err := appendDurably(archive, through.Bytes()); err != nil {
-		return err
+	if through.Len() > 0 {
+		if err := forward.AppendLines(archive, through.Bytes()); err != nil {
+			return err
+		}
 	}
 	if err := b.putBack(stay.Bytes()); err != nil {
 		return err
@@ -163,35 +167,12 @@ func (b *letterBox) putBack(lines []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(b.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(b.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(b.path)
-	err = giveToOwner(f, dir)
-	if err == nil {
-		err = appendDurably(f, lines)
+	if err = giveToOwner(f, filepath.Dir(b.path)); err == nil {
+		err = forward.AppendLines(f, lines)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return syncFolder(dir)
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func appendDurably(f *os.File, lines []byte) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	if _, err := f.Write(lines); err != nil {
-		return err
-	}
-	return f.Sync()
+	return errors.Join(err, f.Close())
 }

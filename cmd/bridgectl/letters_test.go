@@ -120,6 +120,18 @@ func TestTakeAfterAKill(t *testing.T) {
 	}
 }
 
+// A bridge that was killed while it wrote leaves a line without an end: what comes back
+// does not stick to it.
+func TestPutBackBehindATornLine(t *testing.T) {
+	b := newBox(t, "one\ntor")
+	if err := b.putBack([]byte("two\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fileText(t, b.path), "one\ntor\ntwo\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestRedriveKeepsWhatIsNotAcked(t *testing.T) {
 	tooLarge := &jetstream.APIError{ErrorCode: 10054, Description: "message size exceeds maximum allowed"}
 	tests := map[string]struct {
