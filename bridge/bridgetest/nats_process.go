@@ -64,8 +64,11 @@ type Process struct {
 	client
 	dir  string
 	name string
+	bind string // what it listens on
+	host string // where clients find it
 	port int
 	more string // of the configuration
+	attr *syscall.SysProcAttr
 
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -82,14 +85,14 @@ func StartProcess(t testing.TB, more string) *Process {
 
 func newProcess(t testing.TB, name, more string) *Process {
 	t.Helper()
-	p := &Process{dir: t.TempDir(), name: name, port: freePort(t), more: more}
+	p := &Process{dir: t.TempDir(), name: name, bind: "127.0.0.1", host: "127.0.0.1", port: freePort(t), more: more}
 	p.client = client{t: t, url: p.URL}
 	t.Cleanup(p.Kill)
 	return p
 }
 
 // URL is where clients connect.
-func (p *Process) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.port) }
+func (p *Process) URL() string { return fmt.Sprintf("nats://%s:%d", p.host, p.port) }
 
 // StoreDir is where the server keeps its streams.
 func (p *Process) StoreDir() string { return filepath.Join(p.dir, "store") }
@@ -105,6 +108,7 @@ func (p *Process) Start() {
 	cmd := exec.Command(exe) //nolint:noctx,gosec // this test binary; ends with Kill, or with its standard input
 	cmd.Env = append(os.Environ(), configVariable+"="+p.configPath())
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = p.attr
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()
 	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
@@ -157,8 +161,8 @@ func (p *Process) configPath() string { return filepath.Join(p.dir, "nats.conf")
 
 func (p *Process) writeConfig() {
 	p.t.Helper()
-	text := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q, max_file_store: 8GB }\n%s\n",
-		p.name, p.port, p.StoreDir(), p.more)
+	text := fmt.Sprintf("server_name: %s\nlisten: %s:%d\njetstream { store_dir: %q, max_file_store: 64GB }\n%s\n",
+		p.name, p.bind, p.port, p.StoreDir(), p.more)
 	if err := os.WriteFile(p.configPath(), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
