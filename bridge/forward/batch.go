@@ -32,15 +32,21 @@ const (
 
 var errPartBatch = errors.New("only a part of a batch was stored")
 
-// batchRest is how long batches are left alone after the first message of one got
-// no answer at all: a server or proxy that does not know them says nothing.
-const batchRest = 5 * time.Minute
+// batchRest is how long batches are left alone after the first message of maxUnanswered in
+// a row got no answer at all: a server or proxy that does not know them says nothing. One
+// alone may be a cut of the network that the client has not noticed yet; between two the
+// server has answered the look at the stream.
+const (
+	batchRest     = 5 * time.Minute
+	maxUnanswered = 2
+)
 
 // batching is what outlives a batch.
 type batching struct {
 	size   int                        // of the next batch, in messages
 	sent   []sentRecord               // memory for the next batch
 	rests  time.Time                  // until then the window is used
+	silent int                        // batches in a row whose first message got no answer
 	orphan jetstreamext.FastPublisher // failed, and its subscription is still there
 }
 
@@ -94,6 +100,7 @@ func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
 	if err != nil {
 		return b.failed(err)
 	}
+	f.batches.silent = 0
 	switch took := time.Since(began); {
 	case took < quickBatch && len(b.sent) >= f.batches.size:
 		f.batches.size = min(2*f.batches.size, maxBatch)
@@ -167,8 +174,13 @@ func (b *batch) failed(err error) error {
 	if !b.pub.IsClosed() {
 		f.batches.orphan = b.pub
 	}
-	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.connection() == b.connection
-	if silent || refusesBatches(err) {
+	if len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.connection() == b.connection {
+		f.batches.silent++
+	} else {
+		f.batches.silent = 0
+	}
+	if f.batches.silent >= maxUnanswered || refusesBatches(err) {
+		f.batches.silent = 0
 		f.batches.rests = time.Now().Add(batchRest)
 		f.logger.Warn("forward: the server takes no fast batches although the stream allows them; messages go with an ack each",
 			"error", err, "until", f.batches.rests)
