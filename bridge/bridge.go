@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"bintubridge/bridge/admin"
@@ -47,7 +46,7 @@ type Bridge struct {
 	forwarder *forward.Forwarder
 	provision *provisioner
 
-	publishing, watching *nats.Conn
+	publishing, watching *link
 	embedded             *embed.Server
 
 	admin  *admin.Server
@@ -135,7 +134,7 @@ func (b *Bridge) startPublishing(opts provision.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(b.publishing)
+	js, err := jetstream.New(b.publishing.conn)
 	if err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
@@ -144,7 +143,7 @@ func (b *Bridge) startPublishing(opts provision.Options) (err error) {
 	b.provision.hasRules = func() bool { return b.rules.Status().Documents > 0 }
 	b.provision.start(b.embedded != nil)
 	b.forwarder, err = forward.Start(forward.Options{
-		Log: b.spool.Reader(), Conn: b.publishing, Connected: toForward,
+		Log: b.spool.Reader(), Conn: b.publishing.conn, Connected: toForward,
 		DeadLetters: filepath.Join(b.cfg.DataDir, "dead-letters.jsonl"), Logger: b.log,
 	})
 	return err
@@ -156,7 +155,7 @@ func (b *Bridge) startWatching() (err error) {
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(b.watching)
+	js, err := jetstream.New(b.watching.conn)
 	if err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
@@ -241,9 +240,9 @@ func (b *Bridge) Close() error {
 	if b.spool != nil {
 		errs = append(errs, b.spool.Close())
 	}
-	for _, nc := range []*nats.Conn{b.watching, b.publishing} {
-		if nc != nil {
-			nc.Close()
+	for _, l := range []*link{b.watching, b.publishing} {
+		if l != nil {
+			l.conn.Close()
 		}
 	}
 	if b.embedded != nil {

@@ -3,7 +3,6 @@ package bridge
 import (
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bintubridge/subjects"
@@ -34,9 +33,9 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	m.forward(counter, gauge)
 	m.rules(gauge)
 	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
-	for name, nc := range map[string]*nats.Conn{"publish": m.b.publishing, "watch": m.b.watching} {
+	for name, l := range map[string]*link{"publish": m.b.publishing, "watch": m.b.watching} {
 		up := 0.0
-		if nc.Status() == nats.CONNECTED {
+		if l.connected() {
 			up = 1
 		}
 		gauge(connected, up, name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,10 +12,34 @@ import (
 	"bintubridge/bridge/embed"
 )
 
+// link is a connection to NATS, with what is known of it. Health and metrics go by that: asked
+// itself, a connection answers after the write it is in, and a write to a server that is
+// cut off waits for the flusher's time-out.
+type link struct {
+	conn *nats.Conn
+	last atomic.Pointer[linkState]
+}
+
+type linkState struct {
+	status nats.Status
+	server string // without credentials; empty while there is none
+}
+
+// note is told by the connection's own goroutine of handlers, one event after the other.
+func (l *link) note(nc *nats.Conn) {
+	l.last.Store(&linkState{status: nc.Status(), server: nc.ConnectedUrlRedacted()})
+}
+
+func (l *link) state() linkState { return *l.last.Load() }
+
+func (l *link) connected() bool { return l.state().status == nats.CONNECTED }
+
 // connect returns a connection named for its use. With an outside server that is
 // down it returns at once and connects later. Both connections never give up:
 // an operator who mends a server or its permissions need not restart bridges.
-func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, connected func()) (*nats.Conn, error) {
+func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, connected func()) (*link, error) {
+	l := &link{}
+	l.last.Store(&linkState{status: nats.CONNECTING})
 	log = log.With("connection", use)
 	var told string // the last reason logged
 	opts := []nats.Option{
@@ -30,9 +55,10 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(3 * time.Second),
 		nats.FlusherTimeout(5 * time.Second),
-		nats.ConnectHandler(func(*nats.Conn) { log.Info("NATS connected"); connected() }),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS connected again"); connected() }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.ConnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected"); connected() }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected again"); connected() }),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			l.note(nc)
 			if err != nil {
 				log.Warn("NATS disconnected; events wait in the spool, rules stay as they are", "error", err)
 			}
@@ -58,11 +84,11 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 		}
 		opts = append(opts, auth...)
 	}
-	nc, err := nats.Connect(url, opts...)
-	if err != nil {
+	var err error
+	if l.conn, err = nats.Connect(url, opts...); err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
-	return nc, nil
+	return l, nil
 }
 
 // authOptions are the credentials and certificates for an outside server. Files that

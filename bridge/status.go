@@ -42,14 +42,15 @@ type natsStatus struct {
 
 func (b *Bridge) status() any {
 	checks := b.ready()
+	publishing, watching := b.publishing.state(), b.watching.state()
 	s := status{
 		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
 		Lost:    b.lost(),
 		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
 		Provision: *b.provision.status.Load(),
 		NATS: natsStatus{
-			Embedded: b.embedded != nil, Server: b.publishing.ConnectedUrlRedacted(),
-			Publishing: b.publishing.Status().String(), Watching: b.watching.Status().String(),
+			Embedded: b.embedded != nil, Server: publishing.server,
+			Publishing: publishing.status.String(), Watching: watching.status.String(),
 		},
 	}
 	if b.embedded != nil {
@@ -86,7 +87,7 @@ func (b *Bridge) rulesReady() admin.Check {
 	if !s.Loaded {
 		c.Detail = "none seen yet, the defaults decide"
 	}
-	if s.Trouble != "" && b.watching.IsConnected() { // else the nats check tells
+	if s.Trouble != "" && b.watching.connected() { // else the nats check tells
 		c.Detail += ": " + s.Trouble
 	}
 	return c
@@ -133,7 +134,7 @@ func (b *Bridge) forwardReady() admin.Check {
 }
 
 func (b *Bridge) natsReady() admin.Check {
-	publishing, watching := b.publishing.Status(), b.watching.Status()
+	publishing, watching := b.publishing.state().status, b.watching.state().status
 	c := admin.Check{
 		Name: "nats", OK: true, Degraded: publishing != nats.CONNECTED || watching != nats.CONNECTED,
 		Detail: fmt.Sprintf("publishing %s, watching %s", publishing, watching),

@@ -143,3 +143,35 @@ func (r *partition) disconnects() {
 	}
 	r.appendsGoOn()
 }
+
+// While a write waits for a server that is cut off, the client answers nobody. Health goes by
+// Stats, and must not wait with it.
+func TestStatsWhileAWriteWaits(t *testing.T) {
+	t.Parallel()
+	server := bridgetest.StartIsolated(t, "")
+	createStream(t, server, eventsStream(true))
+	r := newRig(t, server)
+	r.events(60_000) // batches grow beyond what the connection's buffers hold
+	r.start(0)
+	r.ackedMore(20_000)
+	server.Cut()
+	bridgetest.Eventually(t, "a write waits", func() bool { return waits(100*time.Millisecond, func() { r.conn.Stats() }) })
+	if waits(bridgetest.Timeout, func() { r.fwd.Stats() }) {
+		t.Error("Stats waits too")
+	}
+	server.Heal()
+	r.drain()
+	r.inOrder()
+}
+
+// waits reports whether f goes on for longer than d.
+func waits(d time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	select {
+	case <-done:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -41,6 +41,7 @@ type rig struct {
 	opts    []nats.Option // of the forwarder's connection
 	dir     string
 	spool   *spool.Spool
+	conn    *nats.Conn
 	fwd     *forward.Forwarder
 	n       int // events appended
 	check   time.Duration
@@ -75,8 +76,9 @@ func (r *rig) open() {
 
 func (r *rig) start(window int) {
 	r.t.Helper()
+	r.conn = r.nats.Conn(r.opts...)
 	fwd, err := forward.Start(forward.Options{
-		Log: r.spool.Reader(), Conn: r.nats.Conn(r.opts...), Window: window, Connected: r.connected,
+		Log: r.spool.Reader(), Conn: r.conn, Window: window, Connected: r.connected,
 		DeadLetters: r.deadLetters(), MaxDead: r.maxDead, CheckEvery: r.check, Logger: r.logger,
 	})
 	if err != nil {

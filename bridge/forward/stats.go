@@ -24,7 +24,7 @@ type Stats struct {
 
 // counters are what Stats reads while the loop writes.
 type counters struct {
-	acked, resent, duplicates, dead, lost, takenBack, failures atomic.Uint64
+	acked, resent, duplicates, dead, lost, takenBack, failures, reconnects atomic.Uint64
 
 	lastAck           atomic.Int64 // unix nanoseconds
 	failing, batching atomic.Bool
@@ -39,12 +39,13 @@ func (c *counters) failed(err error) uint64 {
 	return c.failures.Add(1)
 }
 
-// Stats returns the present figures.
+// Stats returns the present figures. It does not ask the connection, whose lock is held while
+// a write to a server that is cut off waits.
 func (f *Forwarder) Stats() Stats {
 	c := &f.counters
 	st := Stats{
 		Acked: c.acked.Load(), Resent: c.resent.Load(), Duplicates: c.duplicates.Load(), Dead: c.dead.Load(), DeadBytes: f.dead.size(), Lost: c.lost.Load(),
-		TakenBack: c.takenBack.Load(), Failures: c.failures.Load(), Reconnects: f.conn.Stats().Reconnects,
+		TakenBack: c.takenBack.Load(), Failures: c.failures.Load(), Reconnects: c.reconnects.Load(),
 		Batching: c.batching.Load(), Failing: c.failing.Load(),
 	}
 	if e := c.lastErr.Load(); e != nil {

@@ -38,6 +38,7 @@ func (f *Forwarder) verify(ctx context.Context) error {
 	seq, spoolID, at := f.log.Cursor()
 	f.stream.ownID, f.stream.ownSeq = spoolID, at
 	f.stream.connection = f.connection()
+	f.counters.reconnects.Store(f.stream.connection - 1)
 	if f.stream.blindOn == f.stream.connection {
 		f.stream.stored = nil // nobody knows
 		return nil            // asking costs a time-out
