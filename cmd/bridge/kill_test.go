@@ -1,11 +1,8 @@
 package main_test
 
 import (
-	"bufio"
-	"fmt"
+	"errors"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -14,7 +11,6 @@ import (
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
-	"bintubridge/subjects"
 )
 
 // killRounds is how often TestKilledUnderLoad kills the bridge. A longer run
@@ -32,38 +28,22 @@ func killRounds(t *testing.T) int {
 	return n
 }
 
-// caller is one keep-alive connection that sends numbered events until the
-// bridge is gone. The numbers are its own, in custom fields.
-type caller struct {
-	id       int
-	answered int // events 0 to answered-1 got their answer
-}
-
-func (c *caller) run(addr string, count func()) error {
-	conn, err := net.Dial("tcp", addr)
+// callUntilGone calls until the bridge is killed, and counts each answer.
+func (c *caller) callUntilGone(addr string, count func()) error {
+	err := c.dial(addr)
 	if err != nil {
 		return nil // killed before it began
 	}
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	for {
-		body := fmt.Sprintf("caller=%d&i=%d&call=publish_done&name=CD6xx-%d&addr=192.0.2.1&clientid=7&app=live", c.id, c.answered, c.id%10)
-		if _, err := fmt.Fprintf(conn, "POST /hook HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
-			return nil
+	defer c.conn.Close()
+	for err == nil {
+		if err = c.call(); err == nil {
+			count()
 		}
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			return nil // killed before the answer
-		}
-		if err := resp.Body.Close(); err != nil {
-			return err
-		}
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("caller %d: status %d", c.id, resp.StatusCode)
-		}
-		c.answered++
-		count()
 	}
+	if errors.Is(err, errStatus) {
+		return err
+	}
+	return nil // killed before the answer
 }
 
 // The promise of a 200: the bridge is killed with SIGKILL under load again and
@@ -89,7 +69,7 @@ func TestKilledUnderLoad(t *testing.T) {
 			c := &caller{id: len(all)}
 			all = append(all, c)
 			wg.Go(func() {
-				if err := c.run(p.hook, func() {
+				if err := c.callUntilGone(p.hook, func() {
 					if total.Add(1) == killAfter {
 						p.kill()
 					}
@@ -107,43 +87,4 @@ func TestKilledUnderLoad(t *testing.T) {
 	last.eventually("everything is in the stream", func() bool { return last.status().Spool.Events == 0 })
 	last.stop()
 	checkCallers(t, server, all)
-}
-
-// checkCallers compares the stream with what the callers know.
-func checkCallers(t *testing.T, server *bridgetest.NATS, all []*caller) {
-	t.Helper()
-	stream, err := server.JetStream().Stream(t.Context(), subjects.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := make([]int, len(all))
-	for _, msg := range server.Messages(subjects.StreamEvents, int(stream.CachedInfo().State.Msgs)) {
-		event, err := subjects.DecodeEvent(msg.Data())
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, i := number(t, &event, "caller"), number(t, &event, "i")
-		if i != next[id] {
-			t.Fatalf("caller %d: event %d comes where %d should", id, i, next[id])
-		}
-		next[id]++
-	}
-	answered := 0
-	for id, c := range all {
-		answered += c.answered
-		if next[id] != c.answered && next[id] != c.answered+1 {
-			t.Errorf("caller %d: %d events are in the stream, %d were answered", id, next[id], c.answered)
-		}
-	}
-	t.Logf("%d events answered on %d connections", answered, len(all))
-}
-
-func number(t *testing.T, event *subjects.Event, field string) int {
-	t.Helper()
-	text, _ := event.Custom.Get(field)
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%v: %+v", err, event)
-	}
-	return n
 }

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bintubridge/bridge/bridgetest"
 )
 
 const timeout = 30 * time.Second
@@ -24,6 +26,7 @@ const timeout = 30 * time.Second
 var binary string
 
 func TestMain(m *testing.M) {
+	bridgetest.ServeIfAsked()
 	dir, err := os.MkdirTemp("", "bridge-e2e")
 	if err != nil {
 		panic(err)
@@ -61,10 +64,8 @@ type process struct {
 }
 
 // command prepares the binary with this environment alone, in a folder of its own.
-func command(t *testing.T, args []string, env ...string) *process {
+func command(ctx context.Context, t *testing.T, args []string, env ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*timeout)
-	t.Cleanup(cancel)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, binary, args...), done: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = env
@@ -74,7 +75,9 @@ func command(t *testing.T, args []string, env ...string) *process {
 // run runs the binary to its end and returns exit code and output.
 func run(t *testing.T, args []string, env ...string) (int, string) {
 	t.Helper()
-	p := command(t, args, env...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout)
+	defer cancel()
+	p := command(ctx, t, args, env...)
 	out, err := p.cmd.CombinedOutput()
 	if err != nil && p.cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -93,7 +96,7 @@ func ports(dataDir string) []string {
 // start runs a bridge with its data in dataDir until it answers.
 func start(t *testing.T, dataDir string, env ...string) *process {
 	t.Helper()
-	p := command(t, nil, append(ports(dataDir), env...)...)
+	p := command(context.Background(), t, nil, append(ports(dataDir), env...)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
