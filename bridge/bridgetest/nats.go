@@ -10,8 +10,9 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Timeout bounds every wait of this package.
-const Timeout = 20 * time.Second
+// Timeout bounds every wait of this package. It only ends what hangs: a cluster on a busy machine
+// may need several elections.
+const Timeout = time.Minute
 
 // NATS is a server that can be stopped and started again with its data, on the
 // same port.

@@ -39,7 +39,7 @@ func (n *client) JetStream() jetstream.JetStream {
 }
 
 // Messages returns the first count messages of a stream in order, and fails
-// the test when there are fewer in time, or more.
+// the test when the next one does not come in time, or there are more.
 func (n *client) Messages(stream string, count int) []jetstream.Msg {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -56,13 +56,13 @@ func (n *client) Messages(stream string, count int) []jetstream.Msg {
 	defer it.Stop()
 	msgs := make([]jetstream.Msg, 0, count)
 	for len(msgs) < count {
-		msg, err := it.Next(jetstream.NextContext(ctx))
+		msg, err := it.Next(jetstream.NextMaxWait(Timeout))
 		if err != nil {
 			n.t.Fatalf("%d of %d messages came to %s: %v", len(msgs), count, stream, err)
 		}
 		msgs = append(msgs, msg)
 	}
-	if s, err := js.Stream(ctx, stream); err != nil {
+	if s, err := js.Stream(context.Background(), stream); err != nil {
 		n.t.Fatal(err)
 	} else if info := s.CachedInfo(); info.State.Msgs != uint64(count) {
 		n.t.Fatalf("%s has %d messages, want %d", stream, info.State.Msgs, count)

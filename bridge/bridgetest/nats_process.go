@@ -39,6 +39,7 @@ func ServeIfAsked() {
 
 // serve runs a server until its standard input ends, which it does with the test.
 func serve(path string) error {
+	electQuickly()
 	opts, err := server.ProcessConfigFile(path)
 	if err != nil {
 		return err
@@ -67,6 +68,7 @@ type Process struct {
 	bind string // what it listens on
 	host string // where clients find it
 	port int
+	http int    // monitoring, only in a cluster
 	more string // of the configuration
 	attr *syscall.SysProcAttr
 
@@ -167,25 +169,6 @@ func (p *Process) writeConfig() {
 		p.t.Fatal(err)
 	}
 }
-
-// StartCluster returns n servers that form a cluster.
-func StartCluster(t testing.TB, n int) []*Process {
-	t.Helper()
-	routes := make([]string, n)
-	for i := range routes {
-		routes[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	}
-	nodes := make([]*Process, n)
-	for i := range nodes {
-		nodes[i] = newProcess(t, fmt.Sprintf("n%d", i), fmt.Sprintf("cluster { name: test, listen: %q, routes: [\"nats://%s\"] }",
-			routes[i], strings.Join(routes, `", "nats://`)))
-		nodes[i].Start()
-	}
-	return nodes
-}
-
-// Name is the server's name in its cluster.
-func (p *Process) Name() string { return p.name }
 
 // freePort returns a port that nobody listens on at the moment, and that the
 // kernel gives to no outgoing connection (from 32768 on): a server that is started
