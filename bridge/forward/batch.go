@@ -32,21 +32,18 @@ const (
 
 var errPartBatch = errors.New("only a part of a batch was stored")
 
-// batchRest is how long batches are left alone after the first message of maxUnanswered in
-// a row got no answer at all: a server or proxy that does not know them says nothing. One
-// alone may be a cut of the network that the client has not noticed yet; between two the
-// server has answered the look at the stream.
-const (
-	batchRest     = 5 * time.Minute
-	maxUnanswered = 2
-)
+// batchRest is how long batches are left alone after the first message of two in a row got
+// no answer at all: a server or proxy that does not know them says nothing. Neither does a
+// stream that is without a leader, nor a network that is cut, but the stream was looked at
+// between the two.
+const batchRest = 5 * time.Minute
 
 // batching is what outlives a batch.
 type batching struct {
 	size   int                        // of the next batch, in messages
 	sent   []sentRecord               // memory for the next batch
+	silent bool                       // the last one got no answer at all
 	rests  time.Time                  // until then the window is used
-	silent int                        // batches in a row whose first message got no answer
 	orphan jetstreamext.FastPublisher // failed, and its subscription is still there
 }
 
@@ -100,7 +97,7 @@ func (f *Forwarder) sendBatch(ctx context.Context, first *entry) error {
 	if err != nil {
 		return b.failed(err)
 	}
-	f.batches.silent = 0
+	f.batches.silent = false
 	switch took := time.Since(began); {
 	case took < quickBatch && len(b.sent) >= f.batches.size:
 		f.batches.size = min(2*f.batches.size, maxBatch)
@@ -174,17 +171,13 @@ func (b *batch) failed(err error) error {
 	if !b.pub.IsClosed() {
 		f.batches.orphan = b.pub
 	}
-	if len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.connection() == b.connection {
-		f.batches.silent++
-	} else {
-		f.batches.silent = 0
-	}
-	if f.batches.silent >= maxUnanswered || refusesBatches(err) {
-		f.batches.silent = 0
+	silent := len(b.sent) == 1 && cause == nil && f.conn.IsConnected() && f.connection() == b.connection
+	if silent && f.batches.silent || refusesBatches(err) {
 		f.batches.rests = time.Now().Add(batchRest)
 		f.logger.Warn("forward: the server takes no fast batches although the stream allows them; messages go with an ack each",
 			"error", err, "until", f.batches.rests)
 	}
+	f.batches.silent = silent
 	// One by one, the poison shows itself. A batch that ended early, and one that was sent twice
 	// because nobody may look, are gone through again in the same careful way.
 	if poison(err) || errors.Is(err, jetstreamext.ErrBatchClosed) || errors.Is(err, errPartBatch) || f.stream.blindOn != 0 {

@@ -20,8 +20,9 @@ type entry struct {
 	cause   error     // it goes to the dead letters
 	record  []byte    // when it could not be read
 
-	future  jetstream.PubAckFuture // in a window, once it is published
-	message message
+	future    jetstream.PubAckFuture // in a window, once it is published
+	published time.Time              // then
+	message   message
 }
 
 // plain reports whether e can go into a batch, which does not say which of its messages

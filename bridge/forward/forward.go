@@ -16,9 +16,10 @@
 // were answered in. In batches, and while messages go one by one, this always holds: the server
 // stores no message behind one it did not store. In a window, messages of one
 // connection are stored in order too, so outages, restarts and kills do no
-// harm; but when the server refuses one message and takes the next (a full ingest
-// queue, a stream that is full for a large event and not for a small one, a stream
-// that is created between two messages), those of the same window that were stored
+// harm, not even of the leader in a cluster; but when the server refuses one message and
+// takes the next (a full ingest queue, a stream that is full for a large event and not for a
+// small one, a stream that is created between two messages), or a cluster hands the stream
+// to another leader between two messages, those of the same window that were stored
 // stand before it. The window is then one message until the refused one is in. A
 // stream that lost messages gets them again behind those that survived.
 //
@@ -45,7 +46,7 @@ import (
 const (
 	defaultWindow     = 1024
 	defaultCheckEvery = 30 * time.Second
-	ackTimeout        = 5 * time.Second // a lost ack must not hold its place for ever
+	defaultAckTimeout = 5 * time.Second // a lost ack must not hold its place for ever
 	firstBackoff      = 100 * time.Millisecond
 	maxBackoff        = 5 * time.Second
 	drainPoll         = 5 * time.Millisecond
@@ -77,6 +78,7 @@ type Options struct {
 	DeadLetters string          // file
 	MaxDead     int64           // its size in bytes, default 256 MiB; beyond it events that NATS never takes are lost
 	Window      int             // messages in flight without batches, default 1024
+	AckTimeout  time.Duration   // of a message without a batch, default 5 s
 	CheckEvery  time.Duration   // how often the stream is asked for the cursor's message, default 30 s
 	Connected   <-chan struct{} // signalled when NATS, or its stream, is there again: ends a back-off early
 	Logger      *slog.Logger
@@ -118,9 +120,12 @@ func Start(o Options) (*Forwarder, error) {
 	if o.CheckEvery <= 0 {
 		o.CheckEvery = defaultCheckEvery
 	}
+	if o.AckTimeout <= 0 {
+		o.AckTimeout = defaultAckTimeout
+	}
 	js, err := jetstream.New(o.Conn,
 		jetstream.WithPublishAsyncMaxPending(o.Window),
-		jetstream.WithPublishAsyncTimeout(ackTimeout))
+		jetstream.WithPublishAsyncTimeout(o.AckTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("forward: %w", err)
 	}
@@ -152,7 +157,7 @@ func (f *Forwarder) Drain(ctx context.Context) error {
 }
 
 // Close stops forwarding. What is in flight and not acked will be sent again by
-// the next start. It may wait for one ack, at most five seconds.
+// the next start. It may wait for one ack, at most as long as its time-out.
 func (f *Forwarder) Close() error {
 	f.cancel()
 	f.done.Wait()

@@ -20,6 +20,7 @@ import (
 )
 
 func TestInOrder(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		for _, window := range []int{1, 3, 0} {
 			t.Run(fmt.Sprint(window), func(t *testing.T) {
@@ -45,6 +46,7 @@ func TestInOrder(t *testing.T) {
 
 // An event that comes alone is sent at once, by itself.
 func TestOneAtATime(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		r := newRig(t, bridgetest.StartNATS(t))
 		createStream(t, r.nats, eventsStream(batches))
@@ -58,6 +60,7 @@ func TestOneAtATime(t *testing.T) {
 }
 
 func TestMessage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	createStream(t, r.nats, eventsStream(false))
 	r.event("a \"name\"\r\n%")
@@ -90,6 +93,7 @@ func TestMessage(t *testing.T) {
 // The cursor of a killed process may be behind what the stream holds. What it holds
 // is found there, so that the duplicate window does not matter.
 func TestStoredAndNotAcked(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		for name, first := range map[string]int{"first events": 0, "later ones": 20} {
 			t.Run(name, func(t *testing.T) {
@@ -124,6 +128,7 @@ func TestStoredAndNotAcked(t *testing.T) {
 }
 
 func TestStreamComesLater(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		r := newRig(t, bridgetest.StartNATS(t))
 		r.start(0)
@@ -143,6 +148,7 @@ func TestStreamComesLater(t *testing.T) {
 }
 
 func TestPoisonGoesToTheDeadLetters(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		r := newRig(t, bridgetest.StartNATS(t))
 		cfg := eventsStream(batches)
@@ -212,6 +218,7 @@ func (r *rig) deadLetterIDs(want string) {
 
 // While the dead-letter file cannot be written the queue holds, and shows why.
 func TestDeadLettersCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	createStream(t, r.nats, eventsStream(true))
 	if err := os.Mkdir(r.deadLetters(), 0o700); err != nil {
@@ -276,6 +283,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 }
 
 func TestDrainEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	r.start(0) // no stream: nothing is ever acked
 	r.events(3)

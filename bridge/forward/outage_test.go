@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,7 @@ import (
 // Whatever happens to the server under load, every event is in the stream once
 // and in order. Appends never notice: load appends at its own pace all the time.
 func TestServerOutages(t *testing.T) {
+	t.Parallel()
 	outages := map[string]func(r *rig, p *bridgetest.Process){
 		"stopped": func(_ *rig, p *bridgetest.Process) { p.Stop(); p.Start() },
 		"killed":  func(_ *rig, p *bridgetest.Process) { p.Kill(); p.Start() },
@@ -32,8 +34,9 @@ func TestServerOutages(t *testing.T) {
 				p := bridgetest.StartProcess(t, "")
 				createStream(t, p, eventsStream(batches))
 				r := newRig(t, p)
+				r.ack = time.Second
 				r.start(64)
-				stop := r.load()
+				stop := r.load(5)
 				for range 4 {
 					r.ackedMore(300)
 					outage(r, p)
@@ -51,6 +54,7 @@ func TestServerOutages(t *testing.T) {
 // The stream is gone while the connection stays, and is made anew: what the spool
 // keeps comes again, all of it, in order.
 func TestStreamDeleted(t *testing.T) {
+	t.Parallel()
 	for _, load := range []bool{false, true} {
 		name := map[bool]string{false: "idle", true: "under load"}[load]
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +66,7 @@ func TestStreamDeleted(t *testing.T) {
 				r.drain()
 				stop := func() {}
 				if load {
-					stop = r.load()
+					stop = r.load(5)
 					r.ackedMore(200)
 				}
 				if err := r.nats.JetStream().DeleteStream(t.Context(), subjects.StreamEvents); err != nil {
@@ -135,6 +139,7 @@ func TestStreamTruncated(t *testing.T) {
 
 // A stream without room holds the queue until there is some.
 func TestStreamFull(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		r := newRig(t, bridgetest.StartNATS(t))
 		cfg := eventsStream(batches)
@@ -159,6 +164,7 @@ func TestStreamFull(t *testing.T) {
 
 // The message that commits a batch is the one that has no room.
 func TestStreamFullAtTheCommit(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	cfg := eventsStream(true)
 	cfg.MaxMsgs = 63
@@ -175,6 +181,7 @@ func TestStreamFullAtTheCommit(t *testing.T) {
 
 // A large event has no room where small ones have: those behind it wait for it.
 func TestNothingOvertakesARefusedMessage(t *testing.T) {
+	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
 		r := newRig(t, bridgetest.StartNATS(t))
 		cfg := eventsStream(batches)
@@ -243,8 +250,9 @@ func TestPermissions(t *testing.T) {
 		createStream(t, p, eventsStream(batches))
 		r := newRig(t, p)
 		r.opts = asBridge()
+		r.ack = time.Second
 		r.start(64)
-		stop := r.load()
+		stop := r.load(5)
 		r.ackedMore(300)
 		p.Reload(users(noSend...))
 		bridgetest.Eventually(t, "the failure shows", func() bool {
@@ -261,6 +269,7 @@ func TestPermissions(t *testing.T) {
 
 // Without the rights to look at the stream it is published to all the same.
 func TestMayNotLook(t *testing.T) {
+	t.Parallel()
 	for name, rights := range map[string][]string{"nothing": noLook, "info only": {"stream.>", "$JS.API.STREAM.INFO.EVENTS"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -79,7 +79,7 @@ func newPartition(t *testing.T, batches, impatient bool) *partition {
 
 func (r *partition) cutUnderLoad(cut func(*bridgetest.Isolated), lasts func(*partition)) {
 	r.t.Helper()
-	stop := r.load()
+	stop := r.load(5)
 	r.ackedMore(300)
 	cut(r.server)
 	lasts(r)
@@ -103,7 +103,7 @@ func (r *partition) cutWhenIdle(cut func(*bridgetest.Isolated), lasts func(*part
 	before := r.n
 	cut(r.server)
 	began := time.Now()
-	stop := r.load()
+	stop := r.load(5)
 	lasts(r)
 	healed := time.Now()
 	r.server.Heal()

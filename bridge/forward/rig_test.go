@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -22,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) {
 	bridgetest.ServeIfAsked()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work; -parallel overrides it
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -44,6 +48,7 @@ type rig struct {
 	conn    *nats.Conn
 	fwd     *forward.Forwarder
 	n       int // events appended
+	ack     time.Duration
 	check   time.Duration
 	retain  time.Duration
 	segment int64 // bytes
@@ -79,7 +84,7 @@ func (r *rig) start(window int) {
 	r.conn = r.nats.Conn(r.opts...)
 	fwd, err := forward.Start(forward.Options{
 		Log: r.spool.Reader(), Conn: r.conn, Window: window, Connected: r.connected,
-		DeadLetters: r.deadLetters(), MaxDead: r.maxDead, CheckEvery: r.check, Logger: r.logger,
+		DeadLetters: r.deadLetters(), MaxDead: r.maxDead, AckTimeout: r.ack, CheckEvery: r.check, Logger: r.logger,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -98,6 +103,9 @@ func (r *rig) stop() {
 }
 
 func (r *rig) close() {
+	if r.t.Failed() && r.fwd != nil {
+		r.t.Logf("%+v", r.fwd.Stats())
+	}
 	r.stop()
 	if err := r.spool.Close(); err != nil {
 		r.t.Error(err)
@@ -130,9 +138,9 @@ func (r *rig) events(n int) {
 
 func (r *rig) name(i int) string { return fmt.Sprintf("stream %d", i) }
 
-// load appends events all the time, and returns what ends that. The events are
+// load appends n events each millisecond, and returns what ends that. The events are
 // in the spool whatever NATS does: Append knows nothing of it.
-func (r *rig) load() (stop func()) {
+func (r *rig) load(n int) (stop func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -141,7 +149,7 @@ func (r *rig) load() (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				r.events(5)
+				r.events(n)
 			case <-ctx.Done():
 				return
 			}
@@ -150,12 +158,20 @@ func (r *rig) load() (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
+// drain waits until everything is acked, for as long as there is progress.
 func (r *rig) drain() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*bridgetest.Timeout)
-	defer cancel()
-	if err := r.fwd.Drain(ctx); err != nil {
-		r.t.Fatalf("%v; %+v", err, r.fwd.Stats())
+	for {
+		acked := r.spool.Acked().Seq
+		ctx, cancel := context.WithTimeout(r.t.Context(), bridgetest.Timeout)
+		err := r.fwd.Drain(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		if r.spool.Acked().Seq == acked {
+			r.t.Fatalf("%v; %+v", err, r.fwd.Stats())
+		}
 	}
 }
 
@@ -213,6 +229,6 @@ func createStream(t testing.TB, s server, cfg jetstream.StreamConfig) {
 
 // eachWay runs the test with both ways to publish.
 func eachWay(t *testing.T, test func(t *testing.T, batches bool)) {
-	t.Run("batches", func(t *testing.T) { test(t, true) })
-	t.Run("window", func(t *testing.T) { test(t, false) })
+	t.Run("batches", func(t *testing.T) { t.Parallel(); test(t, true) })
+	t.Run("window", func(t *testing.T) { t.Parallel(); test(t, false) })
 }

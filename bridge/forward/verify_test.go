@@ -14,6 +14,7 @@ import (
 
 // What happens to the stream between two looks at it, and what has to be sent again for it.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	const before = 300
 	for _, c := range []struct {
 		name      string
@@ -149,6 +150,7 @@ func messages(r *rig) []*jetstream.RawStreamMsg {
 
 // The server stops taking batches without notice, and takes them again.
 func TestBatchesTurnedOffAndOn(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	createStream(t, r.nats, eventsStream(true))
 	r.start(0)
@@ -166,6 +168,7 @@ func TestBatchesTurnedOffAndOn(t *testing.T) {
 
 // Acked events that the spool keeps no more cannot come again; the rest does.
 func TestOnlyWhatIsKept(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, bridgetest.StartNATS(t))
 	createStream(t, r.nats, eventsStream(true))
 	r.retain, r.check = time.Millisecond, time.Hour

@@ -4,15 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// lateAck is how long an ack takes at least that comes from the next leader, when a
+// cluster lost the one that was published to. The new one acks what both knew, and was never sent the
+// rest of the window: what is published now would be stored before that. An election
+// takes seconds.
+const lateAck = 500 * time.Millisecond
 
 // window is what is in flight with an ack for each message, oldest first.
 type window struct {
 	f      *Forwarder
 	limit  int
 	flying []*entry
+	late   bool // an ack was: nothing more goes out before all in flight is settled
 }
 
 // sendWindow publishes first and what follows it, with up to limit messages in
@@ -25,7 +33,7 @@ func (f *Forwarder) sendWindow(ctx context.Context, first *entry, limit int) err
 	}
 	var readErr error // of the log, or of publishing: no more is sent, acks still count
 	for len(w.flying) > 0 {
-		for readErr == nil && limit > 1 && len(w.flying) < limit {
+		for readErr == nil && limit > 1 && !w.late && len(w.flying) < limit {
 			e, err := f.next()
 			if e == nil && err == nil {
 				break
@@ -46,6 +54,7 @@ func (f *Forwarder) sendWindow(ctx context.Context, first *entry, limit int) err
 func (w *window) publish(e *entry) error {
 	if e.msg != nil && e.cause == nil {
 		var err error
+		e.published = time.Now()
 		e.future, err = w.f.js.PublishMsgAsync(e.msg, jetstream.WithRetryAttempts(0))
 		switch {
 		case poison(err):
@@ -65,6 +74,7 @@ func (w *window) settleOldest(ctx context.Context) error {
 	e := w.flying[0]
 	w.flying = w.flying[1:] // an outcome comes once, even a bad one
 	ack, err := e.outcome(ctx)
+	w.late = w.late || e.future != nil && time.Since(e.published) >= lateAck
 	if err != nil && poison(err) {
 		e.cause, err = err, nil
 		w.f.careful = min(w.f.careful, e.seq) // it was what spoiled the batch

@@ -1,0 +1,117 @@
+package forward_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/subjects"
+)
+
+// leader plays the leader of the stream, one that does what real ones do at the worst
+// time only. The test acks what is published, or does not.
+type leader struct {
+	*bridgetest.Process
+	t         *testing.T
+	published chan *nats.Msg
+	last      uint64 // stream sequence
+}
+
+func newLeader(t *testing.T, batches bool) *leader {
+	l := &leader{
+		Process: bridgetest.StartProcess(t, "jetstream: false"), // it would answer, too
+		t:       t, published: make(chan *nats.Msg, 1024),
+	}
+	conn := l.Conn()
+	info, err := json.Marshal(jetstream.StreamInfo{Config: eventsStream(batches), Created: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Subscribe("$JS.API.STREAM.INFO.EVENTS", func(msg *nats.Msg) {
+		if err := msg.Respond(info); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ChanSubscribe("stream.>", l.published); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// next returns the next message that is published to it.
+func (l *leader) next() *nats.Msg {
+	l.t.Helper()
+	select {
+	case msg := <-l.published:
+		return msg
+	case <-time.After(bridgetest.Timeout):
+		l.t.Fatal("nothing is published")
+		return nil
+	}
+}
+
+func (l *leader) ack(msg *nats.Msg) {
+	l.t.Helper()
+	l.last++
+	ack, err := json.Marshal(jetstream.PubAck{Stream: subjects.StreamEvents, Sequence: l.last})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := msg.Respond(ack); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// The leader is killed with a window in flight, of which the next one knows the start: it
+// acks that after its election. The rest is lost, and nothing may be stored before it.
+func TestNothingOvertakesWhatTheLeaderLost(t *testing.T) {
+	t.Parallel()
+	const window, known = 64, 20
+	l := newLeader(t, false)
+	r := newRig(t, l)
+	r.ack = time.Second
+	r.events(3 * window)
+	r.start(window)
+	var flying []*nats.Msg
+	for range window {
+		flying = append(flying, l.next())
+	}
+	time.Sleep(600 * time.Millisecond) // the election; a real one takes longer
+	for _, msg := range flying[:known] {
+		l.ack(msg)
+	}
+	msg := l.next()
+	if _, n, err := subjects.ParseID(msg.Header.Get(subjects.HeaderMsgID)); err != nil || n > known+1 {
+		t.Errorf("%d was published while %d may be lost; %v", n, known+1, err)
+	}
+}
+
+// Fast batches go on after a leader that died without a word. They rest only when the next one
+// is not answered either, though the stream is there.
+func TestSilenceAfterABatch(t *testing.T) {
+	t.Parallel()
+	l := newLeader(t, true)
+	r := newRig(t, l)
+	r.events(10)
+	r.start(0)
+	for i, want := range []bool{true, true, false} {
+		msg := l.next()
+		if batch := strings.HasSuffix(msg.Reply, ".$FI"); batch != want {
+			t.Errorf("try %d is a batch: %v", i+1, batch)
+		}
+		if !want {
+			l.ack(msg)
+		}
+	}
+	bridgetest.Eventually(t, "batches rest", func() bool { return !r.fwd.Stats().Batching })
+}
