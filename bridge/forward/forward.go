@@ -205,11 +205,11 @@ func (f *Forwarder) pause(ctx context.Context, d time.Duration) {
 // does not overtake it.
 func (f *Forwarder) forward(ctx context.Context) error {
 	f.batches.release()
-	check := time.NewTimer(f.checkEvery)
-	defer check.Stop()
 	if err := f.verify(ctx); err != nil {
 		return err
 	}
+	check := time.NewTimer(f.checkEvery) // not earlier: a long look would end with the next one due
+	defer check.Stop()
 	f.held = nil
 	if err := f.log.Rewind(f.log.Acked()); err != nil {
 		return err

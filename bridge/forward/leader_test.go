@@ -3,6 +3,7 @@ package forward_test
 import (
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,13 +20,15 @@ type leader struct {
 	*bridgetest.Process
 	t         *testing.T
 	published chan *nats.Msg
-	last      uint64 // stream sequence
+	last      uint64        // stream sequence
+	slow      time.Duration // how long a look takes
+	looks     atomic.Int64
 }
 
-func newLeader(t *testing.T, batches bool) *leader {
+func newLeader(t *testing.T, batches bool, slow time.Duration) *leader {
 	l := &leader{
 		Process: bridgetest.StartProcess(t, "jetstream: false"), // it would answer, too
-		t:       t, published: make(chan *nats.Msg, 1024),
+		t:       t, published: make(chan *nats.Msg, 1024), slow: slow,
 	}
 	conn := l.Conn()
 	info, err := json.Marshal(jetstream.StreamInfo{Config: eventsStream(batches), Created: time.Now()})
@@ -33,6 +36,8 @@ func newLeader(t *testing.T, batches bool) *leader {
 		t.Fatal(err)
 	}
 	if _, err := conn.Subscribe("$JS.API.STREAM.INFO.EVENTS", func(msg *nats.Msg) {
+		l.looks.Add(1)
+		time.Sleep(l.slow)
 		if err := msg.Respond(info); err != nil {
 			t.Error(err)
 		}
@@ -77,7 +82,7 @@ func (l *leader) ack(msg *nats.Msg) {
 func TestNothingOvertakesWhatTheLeaderLost(t *testing.T) {
 	t.Parallel()
 	const window, known = 64, 20
-	l := newLeader(t, false)
+	l := newLeader(t, false, 0)
 	r := newRig(t, l)
 	r.ack = time.Second
 	r.events(3 * window)
@@ -100,7 +105,7 @@ func TestNothingOvertakesWhatTheLeaderLost(t *testing.T) {
 // is not answered either, though the stream is there.
 func TestSilenceAfterABatch(t *testing.T) {
 	t.Parallel()
-	l := newLeader(t, true)
+	l := newLeader(t, true, 0)
 	r := newRig(t, l)
 	r.events(10)
 	r.start(0)
@@ -114,4 +119,23 @@ func TestSilenceAfterABatch(t *testing.T) {
 		}
 	}
 	bridgetest.Eventually(t, "batches rest", func() bool { return !r.fwd.Stats().Batching })
+}
+
+// A look at the stream that takes longer than the time between two does not end with
+// the next one: events go on in between.
+func TestSlowLooks(t *testing.T) {
+	t.Parallel()
+	const events = 6
+	l := newLeader(t, false, 1200*time.Millisecond)
+	r := newRig(t, l)
+	r.check = time.Second
+	r.events(events)
+	r.start(1)
+	for range events {
+		l.ack(l.next())
+	}
+	r.drain()
+	if n := l.looks.Load(); n >= events {
+		t.Errorf("%d looks for %d events", n, events)
+	}
 }
