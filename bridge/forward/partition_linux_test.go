@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,6 @@ func TestPartitions(t *testing.T) {
 			t.Run(what+" "+length, func(t *testing.T) {
 				t.Parallel()
 				eachWay(t, func(t *testing.T, batches bool) {
-					t.Parallel()
 					r := newPartition(t, batches, length == "until it is noticed")
 					if length != "until a time-out" { // that takes long
 						r.cutUnderLoad(cut, lasts)
@@ -151,15 +151,26 @@ func TestStatsWhileAWriteWaits(t *testing.T) {
 	server := bridgetest.StartIsolated(t, "")
 	createStream(t, server, eventsStream(true))
 	r := newRig(t, server)
-	r.events(60_000) // batches grow beyond what the connection's buffers hold
 	r.start(0)
-	r.ackedMore(20_000)
+	r.events(100)
+	r.drain()
 	server.Cut()
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		for range 64 { // more than all buffers hold
+			if err := r.conn.Publish("flood", make([]byte, 1<<20)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	bridgetest.Eventually(t, "a write waits", func() bool { return waits(100*time.Millisecond, func() { r.conn.Stats() }) })
 	if waits(bridgetest.Timeout, func() { r.fwd.Stats() }) {
 		t.Error("Stats waits too")
 	}
 	server.Heal()
+	flood.Wait()
+	r.events(100)
 	r.drain()
 	r.inOrder()
 }
