@@ -30,26 +30,16 @@ func TestVerify(t *testing.T) {
 			return stream(r, js).Purge(r.t.Context(), jetstream.WithPurgeKeep(20))
 		}, 20, 0},
 		{"made anew", func(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-			if err := js.DeleteStream(r.t.Context(), subjects.StreamEvents); err != nil {
-				return err
-			}
-			_, err := js.CreateStream(r.t.Context(), cfg)
-			return err
+			return makeAnew(r, js, cfg)
 		}, before, before},
 		{"made anew, and others have written beyond the cursor", func(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-			if err := js.DeleteStream(r.t.Context(), subjects.StreamEvents); err != nil {
-				return err
-			}
-			if _, err := js.CreateStream(r.t.Context(), cfg); err != nil {
+			if err := makeAnew(r, js, cfg); err != nil {
 				return err
 			}
 			return foreign(r, js, before+200)
 		}, before, before},
 		{"made anew, and trimmed beyond the cursor", func(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-			if err := js.DeleteStream(r.t.Context(), subjects.StreamEvents); err != nil {
-				return err
-			}
-			if _, err := js.CreateStream(r.t.Context(), cfg); err != nil {
+			if err := makeAnew(r, js, cfg); err != nil {
 				return err
 			}
 			if err := foreign(r, js, before+200); err != nil {
@@ -64,7 +54,6 @@ func TestVerify(t *testing.T) {
 				cfg := eventsStream(batches)
 				cfg.Duplicates = 100 * time.Millisecond // what is sent twice is stored twice, before long
 				createStream(t, r.nats, cfg)
-				r.check = time.Hour
 				r.check = time.Hour
 				connected := r.nats.Conn()
 				r.start(0)
@@ -106,6 +95,15 @@ func TestVerify(t *testing.T) {
 			})
 		})
 	}
+}
+
+// makeAnew deletes the stream and creates it. The server may need a moment between the two.
+func makeAnew(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
+	if err := js.DeleteStream(r.t.Context(), subjects.StreamEvents); err != nil {
+		return err
+	}
+	createStream(r.t, r.nats, cfg)
+	return nil
 }
 
 func stream(r *rig, js jetstream.JetStream) jetstream.Stream {
