@@ -116,21 +116,23 @@ func (c *compiler) rule(raw json.RawMessage, position int) rule {
 		calls: 1<<subjects.Publish | 1<<subjects.Play,
 	}
 	hasEffect := false
+	var more conditions
 	for _, m := range members {
 		hasEffect = hasEffect || m.key == "effect"
-		c.field(&r, m)
+		c.field(&r, &more, m)
 	}
 	if !hasEffect {
 		c.add("effect", "", wantEffect)
 	}
-	if !r.notBefore.IsZero() && !r.expiresAt.IsZero() && !r.notBefore.Before(r.expiresAt) {
+	if !more.notBefore.IsZero() && !more.expiresAt.IsZero() && !more.notBefore.Before(more.expiresAt) {
 		c.add("expires_at", "a time not after not_before", "a later time than not_before, else the rule never applies")
 	}
+	r.pack(&more)
 	return r
 }
 
-// field reads one member into the rule.
-func (c *compiler) field(r *rule, m member) {
+// field reads one member into the rule or its conditions.
+func (c *compiler) field(r *rule, more *conditions, m member) {
 	switch m.key {
 	case "id": // read before, for it names the rule in errors
 	case "effect":
@@ -140,19 +142,19 @@ func (c *compiler) field(r *rule, m member) {
 	case "priority":
 		r.priority = c.priority(m.value)
 	case "name":
-		r.exact, r.globs = c.names(m.value)
+		more.streams, more.globs = c.names(m.value)
 	case "app":
-		r.apps = c.apps(m.value)
+		more.apps = c.apps(m.value)
 	case "addr":
-		r.networks = c.networks(m.value)
+		more.networks = c.networks(m.value)
 	case "custom":
-		r.custom = c.custom(m.value)
+		more.custom = c.custom(m.value)
 	case "not_before":
-		r.notBefore = c.time(m)
+		more.notBefore = c.time(m)
 	case "expires_at":
-		r.expiresAt = c.time(m)
+		more.expiresAt = c.time(m)
 	case "reason":
-		r.reason = c.reason(m.value)
+		more.reason = c.reason(m.value)
 	case "shadow":
 		if string(m.value) != "false" {
 			c.notEvaluated(m)

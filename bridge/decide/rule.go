@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"bintubridge/subjects"
 )
@@ -17,22 +16,52 @@ type callSet uint16
 
 func (s callSet) has(c subjects.Call) bool { return s&(1<<c) != 0 }
 
-// rule is one compiled rule. It never changes, so tables share it. An empty
-// condition holds for every request.
+// rule is one compiled rule. It never changes, so tables share it. Most of a
+// million rules allow or deny one stream name and say nothing else, so what such
+// a rule does not have stands apart.
 type rule struct {
-	name     string // "<document>/<id>", what a Decision shows
-	reason   string
-	effect   Effect
-	calls    callSet
+	name     string      // "<document>/<id>", what a Decision shows
+	stream   string      // the stream name, when the rule names exactly one and has no pattern
+	more     *conditions // nil: none
 	priority int32
+	calls    callSet
+	effect   Effect
+}
 
-	exact     []string // stream names; Table finds these rules by name
+// conditions are what else a rule may have. An empty one holds for every
+// request.
+type conditions struct {
+	streams   []string // stream names, when rule.stream is not enough
 	globs     []glob
 	apps      []string
 	networks  []netip.Prefix
 	custom    []customCondition
 	notBefore time.Time // zero: none
 	expiresAt time.Time // zero: none
+	reason    string    // no condition, but as rare
+}
+
+// pack gives the rule its conditions.
+func (r *rule) pack(c *conditions) {
+	more := *c
+	if len(more.streams) == 1 && len(more.globs) == 0 {
+		r.stream, more.streams = more.streams[0], nil
+	}
+	if more.any() {
+		r.more = &more
+	}
+}
+
+func (c *conditions) any() bool {
+	return len(c.streams)+len(c.globs)+len(c.apps)+len(c.networks)+len(c.custom)+len(c.reason) > 0 ||
+		!c.notBefore.IsZero() || !c.expiresAt.IsZero()
+}
+
+func (r *rule) reason() string {
+	if r.more == nil {
+		return ""
+	}
+	return r.more.reason
 }
 
 // compare orders rules by who decides: negative when r goes before other.
@@ -52,44 +81,60 @@ func (r *rule) compare(other *rule) int {
 	return strings.Compare(r.name, other.name)
 }
 
-// anyName reports whether the rule has no condition on the stream name.
-func (r *rule) anyName() bool { return len(r.exact) == 0 && len(r.globs) == 0 }
+// Condition is one condition of a rule, named as its field in a document.
+type Condition string
 
-// matchesPattern reports whether a rule from the list of patterns wants the
-// name. Its exact names are not looked at: they are in the table's index.
-func (r *rule) matchesPattern(name string) bool {
-	for i := range r.globs {
-		if r.globs[i].match(name) {
-			return true
-		}
+// The conditions, in the order they are checked: the dear ones come last.
+const (
+	NoCondition        Condition = ""
+	ConditionCalls     Condition = "calls"
+	ConditionNotBefore Condition = "not_before"
+	ConditionExpiresAt Condition = "expires_at"
+	ConditionName      Condition = "name"
+	ConditionApp       Condition = "app"
+	ConditionAddr      Condition = "addr"
+	ConditionCustom    Condition = "custom"
+)
+
+// fails returns the first condition that does not hold, or NoCondition.
+func (c *candidate) fails(q *query) Condition {
+	r := c.rule
+	if !r.calls.has(q.in.Call) {
+		return ConditionCalls
 	}
-	return r.anyName()
+	if r.more == nil {
+		return NoCondition
+	}
+	switch m := r.more; {
+	case !m.notBefore.IsZero() && q.now.Before(m.notBefore):
+		return ConditionNotBefore
+	case !m.expiresAt.IsZero() && !q.now.Before(m.expiresAt):
+		return ConditionExpiresAt
+	case !c.named && !m.matches(q.in.Name):
+		return ConditionName
+	case len(m.apps) > 0 && !slices.Contains(m.apps, q.in.App):
+		return ConditionApp
+	case len(m.networks) > 0 && !q.from(m.networks):
+		return ConditionAddr
+	case m.failedCustom(q) != nil:
+		return ConditionCustom
+	}
+	return NoCondition
 }
 
-// applies reports whether all conditions but the name hold. The dear ones come
-// last.
-func (r *rule) applies(q *query) bool {
-	if !r.calls.has(q.in.Call) {
-		return false
-	}
-	if !r.notBefore.IsZero() && q.now.Before(r.notBefore) {
-		return false
-	}
-	if !r.expiresAt.IsZero() && !q.now.Before(r.expiresAt) {
-		return false
-	}
-	if len(r.apps) > 0 && !slices.Contains(r.apps, q.in.App) {
-		return false
-	}
-	if len(r.networks) > 0 && !q.from(r.networks) {
-		return false
-	}
-	for i := range r.custom {
-		if !r.custom[i].holds(q) {
-			return false
+// matches reports whether one of the patterns matches, or there is none.
+func (c *conditions) matches(name string) bool {
+	return len(c.globs) == 0 || slices.ContainsFunc(c.globs, func(g glob) bool { return g.match(name) })
+}
+
+// failedCustom returns the first condition on a custom field that does not hold.
+func (c *conditions) failedCustom(q *query) *customCondition {
+	for i := range c.custom {
+		if !c.custom[i].holds(q) {
+			return &c.custom[i]
 		}
 	}
-	return true
+	return nil
 }
 
 // presence says whether a custom field has to be there.
@@ -136,64 +181,4 @@ func matchesSum(sums [][sha256.Size]byte, sum *[sha256.Size]byte) bool {
 		match |= subtle.ConstantTimeCompare(sums[i][:], sum[:])
 	}
 	return match == 1
-}
-
-// query is one request on its way through the rules, with what was worked out
-// for one rule and serves the next. It lives on Decide's stack.
-type query struct {
-	in  *Input
-	now time.Time
-
-	addr       netip.Addr // invalid: not readable, in no network
-	addrParsed bool
-
-	digest      [sha256.Size]byte // of digestField's value
-	digestField string
-	digested    bool
-}
-
-// from reports whether the request's address is in one of the networks.
-func (q *query) from(networks []netip.Prefix) bool {
-	if !q.addrParsed {
-		q.addr, q.addrParsed = parseAddr(q.in.Addr), true
-	}
-	return q.addr.IsValid() && slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(q.addr) })
-}
-
-// parseAddr reads an address without its zone, and IPv4 in IPv6 as IPv4. What
-// is no address, as "unix:…", gives the invalid Addr, which no network contains.
-func parseAddr(text string) netip.Addr {
-	text, _, _ = strings.Cut(text, "%")
-	for i := range len(text) {
-		// Looked at first, because an error of ParseAddr is an allocation.
-		if !isAddrByte(text[i]) {
-			return netip.Addr{}
-		}
-	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.Unmap()
-}
-
-func isAddrByte(b byte) bool {
-	switch {
-	case '0' <= b && b <= '9', 'a' <= b && b <= 'f', 'A' <= b && b <= 'F', b == '.', b == ':':
-		return true
-	}
-	return false
-}
-
-// sum returns the SHA-256 of a field's value. Rules that stand side by side
-// mostly look at the same field, so the last sum is kept: many rules with keys
-// must not make a long value expensive.
-func (q *query) sum(field, value string) *[sha256.Size]byte {
-	if !q.digested || q.digestField != field {
-		// A plain conversion would copy the value to the heap. Sum256 only reads.
-		bytes := unsafe.Slice(unsafe.StringData(value), len(value)) //nolint:gosec // G103, see above
-		q.digest = sha256.Sum256(bytes)
-		q.digestField, q.digested = field, true
-	}
-	return &q.digest
 }

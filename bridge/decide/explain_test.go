@@ -1,0 +1,58 @@
+package decide
+
+import (
+	"testing"
+
+	"bintubridge/subjects"
+)
+
+func TestExplain(t *testing.T) {
+	table := rulesTable(t, `
+		{"id":"winner","effect":"deny","priority":5,"name":["cam-1"]},
+		{"id":"beaten","effect":"allow","name":["cam-1"]},
+		{"id":"play","effect":"allow","calls":["play"],"name":["cam-1"]},
+		{"id":"later","effect":"allow","name":["cam-1"],"not_before":"2026-11-23T12:00:01Z"},
+		{"id":"over","effect":"allow","name":["cam-1"],"expires_at":"2026-11-23T12:00:00Z"},
+		{"id":"app","effect":"allow","name":["cam-1"],"app":["vod"]},
+		{"id":"addr","effect":"allow","name":["cam-1"],"addr":["10.0.0.0/8"]},
+		{"id":"team","effect":"allow","priority":9,"name":["cam-1"],"custom":{"team":["red"]}},
+		{"id":"other","effect":"allow","name":["cam-2"]}`)
+	in := Input{Call: subjects.Publish, Name: "cam-1", App: "live", Addr: "17.31.43.214"}
+	got := table.Explain(&in, noon)
+	if got.Decision != table.Decide(&in, noon) {
+		t.Errorf("explains %+v, decides %+v", got.Decision, table.Decide(&in, noon))
+	}
+	want := []Considered{
+		{Rule: "d/team", Effect: Allow, Priority: 9, Outcome: OutcomeFailed, Failed: ConditionCustom, Field: "team"},
+		{Rule: "d/winner", Effect: Deny, Priority: 5, Outcome: OutcomeDecides},
+		{Rule: "d/addr", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionAddr},
+		{Rule: "d/app", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionApp},
+		{Rule: "d/beaten", Effect: Allow, Outcome: OutcomeOutranked},
+		{Rule: "d/later", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionNotBefore},
+		{Rule: "d/over", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionExpiresAt},
+		{Rule: "d/play", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionCalls},
+	}
+	if len(got.Considered) != len(want) {
+		t.Fatalf("considered %d rules, want %d: %+v", len(got.Considered), len(want), got.Considered)
+	}
+	for i, c := range got.Considered {
+		c.rule = nil
+		want[i].Index = IndexName
+		if c != want[i] {
+			t.Errorf("got %+v, want %+v", c, want[i])
+		}
+	}
+}
+
+func TestExplainWithoutRules(t *testing.T) {
+	for _, in := range []Input{
+		{Call: subjects.Publish},
+		{Call: subjects.PublishDone, Name: "cam-1"},
+		{Call: subjects.Play, Name: "cam-1"},
+	} {
+		table := rulesTable(t, "")
+		if got := table.Explain(&in, noon); got.Decision != table.Decide(&in, noon) || len(got.Considered) != 0 {
+			t.Errorf("%+v: %+v", in, got)
+		}
+	}
+}
