@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -35,15 +36,6 @@ const (
 	OutcomeFailed    Outcome = "failed"    // a condition does not hold
 )
 
-// Index is the part of a table that brings a rule up.
-type Index string
-
-// The indexes.
-const (
-	IndexName Index = "name" // by exact stream name
-	IndexRest Index = "rest" // looked at for every request
-)
-
 // Explain decides as Decide does, by the same code, and tells of each rule that
 // was considered what became of it. It allocates.
 func (t *Table) Explain(in *Input, now time.Time) Explanation {
@@ -52,8 +44,9 @@ func (t *Table) Explain(in *Input, now time.Time) Explanation {
 	}
 	considered := []Considered{}
 	s := search{query: query{in: in, now: now}, trail: &considered}
-	t.visit(&s)
-	slices.SortStableFunc(considered, func(a, b Considered) int { return a.rule.compare(b.rule) })
+	t.index(in.Call).visit(&s, t.seed)
+	slices.SortStableFunc(considered, Considered.compare)
+	considered = slices.CompactFunc(considered, func(a, b Considered) bool { return a.rule == b.rule })
 	for i := range considered {
 		if considered[i].rule == s.best && considered[i].Failed == NoCondition {
 			considered[i].Outcome = OutcomeDecides
@@ -62,10 +55,19 @@ func (t *Table) Explain(in *Input, now time.Time) Explanation {
 	return Explanation{Decision: t.decision(&s), Considered: considered}
 }
 
+// compare puts what decides first, and of a rule that several of its patterns
+// brought up the one that holds.
+func (c Considered) compare(other Considered) int {
+	if order := c.rule.compare(other.rule); order != 0 {
+		return order
+	}
+	return cmp.Compare(c.Failed, other.Failed)
+}
+
 // consider notes a candidate and the condition that failed.
-func (s *search) consider(c *candidate, failed Condition) {
+func (s *search) consider(c *candidate, index Index, failed Condition) {
 	seen := Considered{
-		Rule: c.rule.name, Effect: c.rule.effect, Priority: c.rule.priority, Index: c.index,
+		Rule: c.rule.name, Effect: c.rule.effect, Priority: c.rule.priority, Index: index,
 		Outcome: OutcomeOutranked, Failed: failed, rule: c.rule,
 	}
 	if failed != NoCondition {

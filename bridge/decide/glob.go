@@ -40,3 +40,29 @@ func (g *glob) match(name string) bool {
 	}
 	return true
 }
+
+// pieces gives the literal texts of the pattern.
+func (g *glob) pieces(yield func(string) bool) {
+	if !yield(g.prefix) {
+		return
+	}
+	for _, piece := range g.middle {
+		if !yield(piece) {
+			return
+		}
+	}
+	yield(g.suffix)
+}
+
+// longest returns the length of the longest literal text, 0 when the pattern
+// has stars alone.
+func (g *glob) longest() int {
+	n := 0
+	for piece := range g.pieces {
+		n = max(n, len(piece))
+	}
+	return n
+}
+
+// plain reports whether the prefix is all that the pattern asks for.
+func (g *glob) plain() bool { return len(g.middle) == 0 && g.suffix == "" }

@@ -20,7 +20,17 @@ import (
 // The oracle answers from the raw JSON, rule after rule, with nothing shared
 // with the table: no index, no order, patterns by regexp.
 
-func oracleDecide(docs map[string]string, d Defaults, in *Input, now time.Time) Decision {
+// oracleDocument is a document as encoding/json reads it.
+type oracleDocument struct{ Rules []map[string]any }
+
+func readOracleDocument(text []byte) (doc oracleDocument) {
+	if err := json.Unmarshal(text, &doc); err != nil {
+		panic(err)
+	}
+	return doc
+}
+
+func oracleDecide(docs map[string]oracleDocument, d Defaults, in *Input, now time.Time) Decision {
 	if !slices.Contains([]string{"publish", "play", "update_publish", "update_play", "connect"}, in.Call.String()) {
 		return Decision{Reason: "not_asked"}
 	}
@@ -30,11 +40,7 @@ func oracleDecide(docs map[string]string, d Defaults, in *Input, now time.Time) 
 	}
 	var found []Decision
 	best := math.Inf(-1)
-	for key, text := range docs {
-		var doc struct{ Rules []map[string]any }
-		if err := json.Unmarshal([]byte(text), &doc); err != nil {
-			panic(err)
-		}
+	for key, doc := range docs {
 		for i, rule := range doc.Rules {
 			if !oracleMatches(rule, in, now) {
 				continue
@@ -167,8 +173,8 @@ func oracleCustom(custom any, have *subjects.Fields) bool {
 
 // Few values, so that rules and requests meet often.
 var (
-	drawName  = rapid.SampledFrom([]string{"a", "ab", "aba", "b", "cam-1", "cam-2", "é", "a\nb"})
-	drawGlob  = rapid.SampledFrom([]string{"a", "ab", "b", "cam-1", "*", "a*", "*a", "a*a", "**", "c*-*1", "cam-*", "a*b", "é"})
+	drawName  = rapid.SampledFrom([]string{"a", "ab", "aba", "b", "cam-1", "cam-2", "cam-11-hd", "xcam-12-hd", "é", "a\nb", "abcdefghijklmnop-cam-1-hd"})
+	drawGlob  = rapid.SampledFrom([]string{"a", "ab", "b", "cam-1", "*", "a*", "*a", "a*a", "**", "c*-*1", "cam-*", "cam-1*", "cam*hd", "*cam-1*", "*-hd", "*am*", "*m-1*-hd*", "a*b", "é", "é*"})
 	drawApp   = rapid.SampledFrom([]string{"live", "vod"})
 	drawValue = rapid.SampledFrom([]string{"", "x", "y"})
 	drawAddr  = rapid.SampledFrom([]string{"10.0.0.1", "10.1.0.1", "::ffff:10.0.0.1", "2001:db8::1", "2001:db9::1", "fe80::1%eth0", "unix:", "", "1.2"})
@@ -237,43 +243,6 @@ func drawInput(t *rapid.T) *Input {
 		}
 	}
 	return in
-}
-
-// The table agrees with the oracle on every request, in whatever order its
-// documents come.
-func TestDecideAgreesWithOracle(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		texts := map[string]string{}
-		var docs []*Document
-		for d := range rapid.IntRange(1, 3).Draw(t, "documents") {
-			rules := []any{}
-			for r := range rapid.IntRange(0, 5).Draw(t, "rules") {
-				rules = append(rules, drawRule(t, fmt.Sprintf("r%d", r)))
-			}
-			text, err := json.Marshal(map[string]any{"rules": rules})
-			if err != nil {
-				t.Fatal(err)
-			}
-			key := fmt.Sprintf("doc%d", d)
-			texts[key] = string(text)
-			doc, err := Compile(key, text)
-			if err != nil {
-				t.Fatalf("%s: %v", text, err)
-			}
-			docs = append(docs, doc)
-		}
-		d := Defaults{
-			Publish: Effect(rapid.IntRange(0, 1).Draw(t, "default publish")),
-			Play:    Effect(rapid.IntRange(0, 1).Draw(t, "default play")),
-		}
-		table := NewTable(1, d, rapid.Permutation(docs).Draw(t, "order"))
-		for range 8 {
-			in, now := drawInput(t), drawTime.Draw(t, "now").Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "ns")))
-			if got, want := table.Decide(in, now), oracleDecide(texts, d, in, now); got != want {
-				t.Fatalf("got %+v, want %+v\nfor %+v at %v\nof %v", got, want, in, now, texts)
-			}
-		}
-	})
 }
 
 func TestGlobAgreesWithRegexp(t *testing.T) {

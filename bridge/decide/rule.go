@@ -1,8 +1,10 @@
 package decide
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -44,12 +46,36 @@ type conditions struct {
 // pack gives the rule its conditions.
 func (r *rule) pack(c *conditions) {
 	more := *c
+	more.streams = sorted(more.streams)
+	more.apps = sorted(more.apps)
+	for i := range more.custom {
+		more.custom[i].equal = sorted(more.custom[i].equal)
+	}
+	slices.SortFunc(more.networks, netip.Prefix.Compare)
+	more.networks = slices.Compact(more.networks)
 	if len(more.streams) == 1 && len(more.globs) == 0 {
 		r.stream, more.streams = more.streams[0], nil
 	}
 	if more.any() {
 		r.more = &more
 	}
+}
+
+// sorted sorts values and drops those that stand twice, so that in finds one
+// among thousands.
+func sorted(values []string) []string {
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// in reports whether a sorted list has the value.
+func in(values []string, value string) bool {
+	const few = 8
+	if len(values) <= few {
+		return slices.Contains(values, value)
+	}
+	_, found := slices.BinarySearch(values, value)
+	return found
 }
 
 func (c *conditions) any() bool {
@@ -66,19 +92,23 @@ func (r *rule) reason() string {
 
 // compare orders rules by who decides: negative when r goes before other.
 func (r *rule) compare(other *rule) int {
-	if r.priority != other.priority {
-		if r.priority > other.priority {
-			return -1
-		}
-		return 1
-	}
-	if r.effect != other.effect {
-		if r.effect != Allow {
-			return -1
-		}
-		return 1
+	if order := cmp.Compare(other.rank(), r.rank()); order != 0 {
+		return order
 	}
 	return strings.Compare(r.name, other.name)
+}
+
+// rank is how high a rule stands, by priority and then effect.
+type rank int64
+
+const lowestRank rank = math.MinInt64
+
+func (r *rule) rank() rank {
+	rank := rank(r.priority) << 1
+	if r.effect != Allow {
+		rank++
+	}
+	return rank
 }
 
 // Condition is one condition of a rule, named as its field in a document.
@@ -88,9 +118,9 @@ type Condition string
 const (
 	NoCondition        Condition = ""
 	ConditionCalls     Condition = "calls"
+	ConditionName      Condition = "name"
 	ConditionNotBefore Condition = "not_before"
 	ConditionExpiresAt Condition = "expires_at"
-	ConditionName      Condition = "name"
 	ConditionApp       Condition = "app"
 	ConditionAddr      Condition = "addr"
 	ConditionCustom    Condition = "custom"
@@ -98,21 +128,21 @@ const (
 
 // fails returns the first condition that does not hold, or NoCondition.
 func (c *candidate) fails(q *query) Condition {
-	r := c.rule
-	if !r.calls.has(q.in.Call) {
+	if !c.calls.has(q.in.Call) {
 		return ConditionCalls
 	}
-	if r.more == nil {
+	if c.glob != namedGlob && !c.matches(q.in.Name) {
+		return ConditionName
+	}
+	if c.rule.more == nil {
 		return NoCondition
 	}
-	switch m := r.more; {
+	switch m := c.rule.more; {
 	case !m.notBefore.IsZero() && q.now.Before(m.notBefore):
 		return ConditionNotBefore
 	case !m.expiresAt.IsZero() && !q.now.Before(m.expiresAt):
 		return ConditionExpiresAt
-	case !c.named && !m.matches(q.in.Name):
-		return ConditionName
-	case len(m.apps) > 0 && !slices.Contains(m.apps, q.in.App):
+	case len(m.apps) > 0 && !in(m.apps, q.in.App):
 		return ConditionApp
 	case len(m.networks) > 0 && !q.from(m.networks):
 		return ConditionAddr
@@ -122,9 +152,24 @@ func (c *candidate) fails(q *query) Condition {
 	return NoCondition
 }
 
-// matches reports whether one of the patterns matches, or there is none.
-func (c *conditions) matches(name string) bool {
-	return len(c.globs) == 0 || slices.ContainsFunc(c.globs, func(g glob) bool { return g.match(name) })
+// matches reports whether the name is as the candidate has it: by its one
+// pattern, or else by what the whole rule says of names.
+func (c *candidate) matches(name string) bool {
+	r := c.rule
+	switch {
+	case c.glob >= 0:
+		return r.more.globs[c.glob].match(name)
+	case !r.named():
+		return true
+	case r.more == nil || r.stream != "":
+		return r.stream == name
+	}
+	return in(r.more.streams, name) || slices.ContainsFunc(r.more.globs, func(g glob) bool { return g.match(name) })
+}
+
+// named reports whether the rule has a condition on the stream name.
+func (r *rule) named() bool {
+	return r.stream != "" || r.more != nil && len(r.more.streams)+len(r.more.globs) > 0
 }
 
 // failedCustom returns the first condition on a custom field that does not hold.
@@ -167,7 +212,7 @@ func (c *customCondition) holds(q *query) bool {
 	if c.presence == presenceNo {
 		return false
 	}
-	if len(c.equal) > 0 && !slices.Contains(c.equal, value) {
+	if len(c.equal) > 0 && !in(c.equal, value) {
 		return false
 	}
 	return len(c.sums) == 0 || matchesSum(c.sums, q.sum(c.field, value))

@@ -1,7 +1,7 @@
 package decide
 
 import (
-	"slices"
+	"hash/maphash"
 	"time"
 
 	"bintubridge/subjects"
@@ -14,13 +14,15 @@ type Table struct {
 	revision uint64
 	defaults Defaults
 	rules    int
-	docs     map[string]*Document
+	seed     maphash.Seed // of everything that a publisher may look up
 
-	// Both are ordered by rule.compare, so the first rule that applies is the
-	// best one of its list.
-	exact    map[string][]*rule // stream name -> rules that name it
-	patterns []*rule            // rules with a pattern, or without any name
+	// Rules that cut a running stream do not stand in the way of one that
+	// starts. A rule of both kinds of calls is in both.
+	starting index // publish, play
+	running  index // update_publish, update_play, connect
 }
+
+const startingCalls callSet = 1<<subjects.Publish | 1<<subjects.Play
 
 // NewTable joins documents into one table. Their keys must differ. Revision is
 // the version of the rule set and is only handed back.
@@ -46,7 +48,7 @@ func (t *Table) Decide(in *Input, now time.Time) Decision {
 		return d
 	}
 	s := search{query: query{in: in, now: now}}
-	t.visit(&s)
+	t.index(in.Call).visit(&s, t.seed)
 	return t.decision(&s)
 }
 
@@ -61,34 +63,18 @@ func undecided(in *Input) (Decision, bool) {
 	return Decision{}, false
 }
 
+func (t *Table) index(call subjects.Call) *index {
+	if startingCalls.has(call) {
+		return &t.starting
+	}
+	return &t.running
+}
+
 func (t *Table) decision(s *search) Decision {
 	if s.best == nil {
 		return t.defaults.decide(s.in.Call)
 	}
 	return Decision{Effect: s.best.effect, Rule: s.best.name, Reason: s.best.reason()}
-}
-
-// visit offers the search every rule that may match.
-func (t *Table) visit(s *search) {
-	for _, r := range t.exact[s.in.Name] {
-		if s.settled(r) {
-			break
-		}
-		s.offer(candidate{rule: r, named: true, index: IndexName})
-	}
-	for _, r := range t.patterns {
-		if s.settled(r) {
-			break
-		}
-		s.offer(candidate{rule: r, index: IndexRest})
-	}
-}
-
-// candidate is a rule that may match.
-type candidate struct {
-	rule  *rule
-	named bool // the index it comes from has found that its name condition holds
-	index Index
 }
 
 // search looks for the rule that decides a query.
@@ -98,83 +84,34 @@ type search struct {
 	trail *[]Considered // nil unless every candidate is to be told
 }
 
+// open reports whether a part of an index can have a rule that matters.
+func (s *search) open(r reach) bool {
+	return r.entries > 0 && (s.best == nil || s.trail != nil || r.rank >= s.best.rank())
+}
+
 // settled reports whether r, and whatever goes after it, cannot become the best.
 func (s *search) settled(r *rule) bool {
 	return s.best != nil && s.trail == nil && s.best.compare(r) <= 0
 }
 
+// visit offers the candidates of a posting, best first, as long as they matter.
+func (s *search) visit(p *posting, index Index) {
+	if p.empty() || s.settled(p.first.rule) {
+		return
+	}
+	s.offer(p.first, index)
+	if p.rest != nil {
+		p.rest.visit(s, index)
+	}
+}
+
 // offer checks one candidate.
-func (s *search) offer(c candidate) {
+func (s *search) offer(c candidate, index Index) {
 	failed := c.fails(&s.query)
 	if s.trail != nil {
-		s.consider(&c, failed)
+		s.consider(&c, index, failed)
 	}
 	if failed == NoCondition && (s.best == nil || c.rule.compare(s.best) < 0) {
 		s.best = c.rule
 	}
-}
-
-// Edit makes a new table out of another by exchanging documents. It belongs to
-// one goroutine.
-type Edit struct {
-	table Table
-}
-
-// Edit starts to change the table. The table itself stays as it is.
-func (t *Table) Edit() *Edit {
-	e := &Edit{table: *t}
-	e.table.docs = make(map[string]*Document, len(t.docs))
-	for key, doc := range t.docs {
-		e.table.docs[key] = doc
-	}
-	return e
-}
-
-// Replace takes the old document out and puts the new one in. Old is nil when
-// there was none, and else is the very document that was put in; new is nil when
-// it is removed.
-func (e *Edit) Replace(old, doc *Document) {
-	if old != nil {
-		delete(e.table.docs, old.key)
-		e.table.rules -= len(old.rules)
-	}
-	if doc != nil {
-		e.table.docs[doc.key] = doc
-		e.table.rules += len(doc.rules)
-	}
-}
-
-// Table returns the changed table and ends the edit.
-func (e *Edit) Table(revision uint64) *Table {
-	t := e.table
-	t.revision = revision
-	ordered := make([]*rule, 0, t.rules)
-	for _, doc := range t.docs {
-		for i := range doc.rules {
-			ordered = append(ordered, &doc.rules[i])
-		}
-	}
-	slices.SortFunc(ordered, (*rule).compare)
-	t.exact, t.patterns = make(map[string][]*rule), nil
-	for _, r := range ordered {
-		streams := r.streams()
-		for _, name := range streams {
-			t.exact[name] = append(t.exact[name], r)
-		}
-		if len(streams) == 0 || r.more != nil && len(r.more.globs) > 0 {
-			t.patterns = append(t.patterns, r)
-		}
-	}
-	return &t
-}
-
-// streams returns the exact names of the rule.
-func (r *rule) streams() []string {
-	switch {
-	case r.stream != "":
-		return []string{r.stream}
-	case r.more != nil:
-		return r.more.streams
-	}
-	return nil
 }

@@ -1,0 +1,191 @@
+package decide
+
+import (
+	"hash/maphash"
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+)
+
+// index finds the rules that may match a request. Each rule is in one of its
+// parts, under each alternative of the condition that the part is made for.
+// Copies share everything; a change replaces what it must.
+type index struct {
+	reach [numParts]reach
+
+	names    hashMap[posting] // by exact stream name
+	prefixes *radix           // by what a pattern begins with
+	grams    *grams           // by another literal text of a pattern
+	addrs    *addrs           // by network
+	fields   hashMap[*customField]
+	apps     hashMap[posting]
+	rest     posting
+}
+
+// addrs are the rules of networks.
+type addrs struct {
+	owner *owner
+	table *bart.Table[posting]
+}
+
+// at returns what stands under exactly this network. The nil addrs are empty.
+func (a *addrs) at(network netip.Prefix) posting {
+	if a == nil {
+		return posting{}
+	}
+	there, _ := a.table.Get(network)
+	return there
+}
+
+// with returns the addrs with another posting for a network. A table that the
+// edit began itself is changed in place, for the library does not say which
+// nodes of a changed copy are its own.
+func (a *addrs) with(o *owner, network netip.Prefix, there posting) *addrs {
+	if a == nil {
+		a = &addrs{owner: o, table: new(bart.Table[posting])}
+	}
+	switch {
+	case a.owner != o && there.empty():
+		a = &addrs{table: a.table.DeletePersist(network)}
+	case a.owner != o:
+		a = &addrs{table: a.table.InsertPersist(network, there)}
+	case there.empty():
+		a.table.Delete(network)
+	default:
+		a.table.Insert(network, there)
+	}
+	if a.table.Size() == 0 {
+		return nil
+	}
+	return a
+}
+
+// customField is the rules that ask for one custom field.
+type customField struct {
+	owner   *owner
+	present posting          // that it is there
+	values  hashMap[posting] // by its value
+}
+
+// part is one part of an index.
+type part uint8
+
+const (
+	partName part = iota
+	partPrefix
+	partPattern
+	partAddr
+	partValue
+	partField
+	partApp
+	partRest
+	numParts
+)
+
+// reach says what a part can do: how many entries it has, and a rank that none
+// of them goes above.
+type reach struct {
+	entries int
+	rank    rank
+}
+
+func (r *reach) add(rank rank) {
+	if r.entries == 0 {
+		r.rank = lowestRank
+	}
+	r.entries++
+	r.rank = max(r.rank, rank)
+}
+
+// Index is the part of a table that brought a rule up.
+type Index string
+
+// The indexes.
+const (
+	IndexName    Index = "name"    // by exact stream name
+	IndexPrefix  Index = "prefix"  // by what a pattern begins with
+	IndexPattern Index = "pattern" // by another literal text of a pattern
+	IndexAddr    Index = "addr"    // by a network that has the address
+	IndexValue   Index = "value"   // by the value of a custom field
+	IndexField   Index = "field"   // by a custom field that must be there
+	IndexApp     Index = "app"     // by application
+	IndexRest    Index = "rest"    // looked at for every request
+)
+
+// visit offers the search every rule that may match. Parts that cannot better
+// what was found are left out.
+func (x *index) visit(s *search, seed maphash.Seed) {
+	if s.open(x.reach[partName]) {
+		if p := x.names.get(maphash.String(seed, s.in.Name), s.in.Name); p != nil {
+			s.visit(p, IndexName)
+		}
+	}
+	if s.open(x.reach[partPrefix]) {
+		x.prefixes.visit(s)
+	}
+	if s.open(x.reach[partPattern]) {
+		x.grams.visit(s)
+	}
+	if s.open(x.reach[partAddr]) {
+		x.visitAddrs(s)
+	}
+	if s.in.Custom != nil && (s.open(x.reach[partValue]) || s.open(x.reach[partField])) {
+		x.visitCustom(s, seed)
+	}
+	if s.open(x.reach[partApp]) {
+		if p := x.apps.get(maphash.String(seed, s.in.App), s.in.App); p != nil {
+			s.visit(p, IndexApp)
+		}
+	}
+	if s.open(x.reach[partRest]) {
+		s.visit(&x.rest, IndexRest)
+	}
+}
+
+// visitAddrs offers what stands under each network that has the address.
+func (x *index) visitAddrs(s *search) {
+	addr := s.address()
+	if !addr.IsValid() || !x.addrs.table.Contains(addr) {
+		return
+	}
+	for _, p := range x.addrs.table.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
+		s.visit(&p, IndexAddr)
+	}
+}
+
+// visitCustom goes through the fields of the request or those of the index,
+// whichever are fewer: a request may carry thousands.
+func (x *index) visitCustom(s *search, seed maphash.Seed) {
+	if x.fields.len() < s.in.Custom.Len() {
+		x.fields.each(func(e *entry[*customField]) {
+			if value, ok := s.in.Custom.Get(e.key); ok {
+				e.value.visit(s, seed, value)
+			}
+		})
+		return
+	}
+	for _, f := range s.in.Custom.List() {
+		if field := x.fields.get(maphash.String(seed, f.Key), f.Key); field != nil {
+			(*field).visit(s, seed, f.Value)
+		}
+	}
+}
+
+func (f *customField) visit(s *search, seed maphash.Seed, value string) {
+	s.visit(&f.present, IndexField)
+	if f.values.len() == 0 {
+		return
+	}
+	if p := f.values.get(maphash.String(seed, value), value); p != nil {
+		s.visit(p, IndexValue)
+	}
+}
+
+func (f *customField) own(o *owner) *customField {
+	if f.owner == o {
+		return f
+	}
+	own := *f
+	own.owner = o
+	return &own
+}
