@@ -1,6 +1,9 @@
 package decide
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math/rand/v2"
+)
 
 // Edit makes a new table out of another by exchanging documents. It costs what
 // changes and not what is there: a few microseconds for a document of one rule.
@@ -14,8 +17,8 @@ type Edit struct {
 // Edit starts to change the table. The table itself stays as it is.
 func (t *Table) Edit() *Edit {
 	e := &Edit{table: *t, owner: new(owner)}
-	if e.table.seed == (maphash.Seed{}) {
-		e.table.seed = maphash.MakeSeed()
+	if e.table.keys == (keys{}) {
+		e.table.keys = keys{seed: maphash.MakeSeed(), salt: prefixHash(rand.Uint64())}
 	}
 	return e
 }
@@ -79,37 +82,38 @@ func (e *Edit) add(x *index, r *rule) {
 	}
 	for i := range e.spots {
 		p := &e.spots[i]
-		e.put(x, p)
+		there := e.posting(x, p)
+		e.set(x, p, there.with(e.owner, p.candidate), 1)
 		x.reach[p.part].add(r.rank())
 	}
 }
 
 func (e *Edit) remove(x *index, r *rule) {
 	for home := range r.homes {
-		e.spots = r.spots(e.spots[:0], home)
+		e.spots = r.spots(e.spots[:0], e.table.keys, home)
 		if !e.find(x, &e.spots[0]) {
 			continue
 		}
 		for i := range e.spots {
 			p := &e.spots[i]
 			e.find(x, p)
-			e.take(x, p)
+			there := e.posting(x, p)
+			e.set(x, p, there.without(e.owner, p.candidate), -1)
 			x.reach[p.part].entries--
 		}
 		return
 	}
 }
 
-// settle makes e.spots those of a home, and returns how many rules stand in
-// the most crowded of them.
+// settle makes e.spots those of a home, and returns how many rules stand in the
+// most crowded of them.
 func (e *Edit) settle(x *index, r *rule, home home) int {
-	e.spots = r.spots(e.spots[:0], home)
+	e.spots = r.spots(e.spots[:0], e.table.keys, home)
 	crowd := 0
 	for i := range e.spots {
 		p := &e.spots[i]
 		if p.part == partPattern {
-			crowd = max(crowd, e.settlePattern(x, p))
-			continue
+			e.settlePattern(x, p)
 		}
 		there := e.posting(x, p)
 		crowd = max(crowd, there.len())
@@ -117,143 +121,102 @@ func (e *Edit) settle(x *index, r *rule, home home) int {
 	return crowd
 }
 
-// settlePattern puts a pattern where it begins, unless it has other text and is
-// better told apart by that.
-func (e *Edit) settlePattern(x *index, p *spot) int {
+// settlePattern puts a pattern where it begins, unless it has longer text, or
+// many begin so and other text tells it apart.
+func (e *Edit) settlePattern(x *index, p *spot) {
 	pattern := p.pattern()
-	longest := pattern.longest()
-	begins := -1
-	if pattern.prefix != "" && (len(pattern.prefix) >= maxGram || len(pattern.prefix) == longest) {
-		there := x.prefixes.at(pattern.prefix)
-		begins = there.len()
+	p.begin(e.table.keys)
+	if pattern.plain() {
+		return
 	}
-	if begins >= 0 && (begins <= enough || pattern.plain()) {
-		p.part = partPrefix
-		return begins
+	there := e.posting(x, p)
+	begins := there.len()
+	gram, contain := x.grams.fewestGram(pattern)
+	shorter := gramSize(p.length) < gramSize(pattern.longest())
+	if pattern.prefix == "" || shorter && contain <= begins || begins > enough && contain < begins {
+		p.contain(gram)
 	}
-	gram, crowd := x.grams.spot(pattern)
-	if begins >= 0 && begins <= crowd {
-		p.part = partPrefix
-		return begins
-	}
-	p.gram = gram
-	return crowd
 }
 
-// find finds a spot again that settle chose once, and reports whether the rule
-// is there.
+// find finds a spot again that was settled once, and reports whether the rule is
+// there.
 func (e *Edit) find(x *index, p *spot) bool {
-	if p.part != partPattern {
+	if p.candidate.glob != anyGlob {
+		p.begin(e.table.keys)
 		there := e.posting(x, p)
-		return there.has(p.candidate)
+		if !there.has(p.candidate) {
+			gram, _ := x.grams.gramOf(p.pattern(), p.candidate)
+			p.contain(gram)
+		}
 	}
-	there := x.prefixes.at(p.pattern().prefix)
-	if there.has(p.candidate) {
-		p.part = partPrefix
-		return true
-	}
-	gram, found := x.grams.find(p.pattern(), p.candidate)
-	p.gram = gram
-	return found
+	there := e.posting(x, p)
+	return there.has(p.candidate)
 }
 
-// put adds the candidate to its spot.
-func (e *Edit) put(x *index, p *spot) {
-	switch p.part {
-	case partPrefix:
-		x.prefixes = x.prefixes.with(e.owner, p.pattern().prefix, p.candidate)
-	case partPattern:
-		x.grams = x.grams.with(e.owner, p.gram, p.candidate)
-	default:
-		there := e.posting(x, p)
-		e.set(x, p, there.with(e.owner, p.candidate), there.empty())
-	}
-}
-
-// take takes the candidate out of its spot.
-func (e *Edit) take(x *index, p *spot) {
-	switch p.part {
-	case partPrefix:
-		x.prefixes = x.prefixes.without(e.owner, p.pattern().prefix, p.candidate)
-	case partPattern:
-		x.grams = x.grams.without(e.owner, p.gram, p.candidate)
-	default:
-		there := e.posting(x, p)
-		e.set(x, p, there.without(e.owner, p.candidate), false)
-	}
-}
-
-func (e *Edit) hash(text string) uint64 { return maphash.String(e.table.seed, text) }
-
-// posting returns what stands at a spot that is neither prefix nor pattern.
+// posting returns what stands at a spot.
 func (e *Edit) posting(x *index, p *spot) posting {
-	var found *posting
 	switch p.part {
 	case partName:
-		found = x.names.get(e.hash(p.text), p.text)
-	case partApp:
-		found = x.apps.get(e.hash(p.text), p.text)
+		return x.names.at(p.key)
+	case partPrefix:
+		return x.prefixes.at(p.key)
+	case partPattern:
+		return x.grams.at(p.key)
 	case partAddr:
 		return x.addrs.at(p.network)
-	case partField, partValue:
-		f := x.fields.get(e.hash(p.text), p.text)
-		switch {
-		case f == nil:
-		case p.part == partField:
-			found = &(*f).present
-		default:
-			found = (*f).values.get(e.hash(p.value), p.value)
-		}
-	case partRest:
-		found = &x.rest
+	case partValue:
+		return x.values.at(p.key)
+	case partField:
+		return e.field(x, p).present
+	case partApp:
+		return x.apps.at(p.key)
 	}
-	if found == nil {
-		return posting{}
-	}
-	return *found
+	return x.rest
 }
 
-// set replaces what stands at a spot that is neither prefix nor pattern. Added
-// says that nothing did.
-func (e *Edit) set(x *index, p *spot, there posting, added bool) {
+// set replaces what stands at a spot, which is n candidates more or less.
+func (e *Edit) set(x *index, p *spot, there posting, n int) {
 	switch p.part {
 	case partName:
-		e.setIn(&x.names, p.text, there, added)
-	case partApp:
-		e.setIn(&x.apps, p.text, there, added)
+		x.names.set(e.owner, p.key, there)
+	case partPrefix:
+		x.prefixes = x.prefixes.with(e.owner, p.key, there)
+		x.prefixLengths = x.prefixLengths.with(p.length, n)
+	case partPattern:
+		x.grams = x.grams.with(e.owner, p.key, there)
+		x.gramSizes = x.gramSizes.with(p.length, n)
 	case partAddr:
 		x.addrs = x.addrs.with(e.owner, p.network, there)
-	case partField, partValue:
-		e.setCustom(x, p, there, added)
+	case partValue:
+		x.values.set(e.owner, p.key, there)
+		f := e.field(x, p)
+		f.values += n
+		e.setField(x, p, f)
+	case partField:
+		f := e.field(x, p)
+		f.present = there
+		e.setField(x, p, f)
+	case partApp:
+		x.apps.set(e.owner, p.key, there)
 	case partRest:
 		x.rest = there
 	}
 }
 
-func (e *Edit) setIn(m *hashMap[posting], key string, there posting, added bool) {
-	if there.empty() {
-		m.remove(e.owner, e.hash(key), key)
-		return
+func (e *Edit) field(x *index, p *spot) customField {
+	if f := x.fields.get(e.hash(p.field), p.field); f != nil {
+		return *f
 	}
-	m.put(e.owner, e.hash(key), key, there, added)
+	return customField{}
 }
 
-func (e *Edit) setCustom(x *index, p *spot, there posting, added bool) {
-	hash := e.hash(p.text)
-	found := x.fields.get(hash, p.text)
-	field := &customField{owner: e.owner}
-	if found != nil {
-		field = (*found).own(e.owner)
+func (e *Edit) setField(x *index, p *spot, f customField) {
+	hash := e.hash(p.field)
+	if f.present.empty() && f.values == 0 {
+		x.fields.remove(e.owner, hash, p.field)
+		return
 	}
-	if p.part == partField {
-		field.present = there
-	} else {
-		e.setIn(&field.values, p.value, there, added)
-	}
-	switch {
-	case field.present.empty() && field.values.len() == 0:
-		x.fields.remove(e.owner, hash, p.text)
-	case found == nil || *found != field:
-		x.fields.put(e.owner, hash, p.text, field, found == nil)
-	}
+	x.fields.put(e.owner, hash, p.field, f)
 }
+
+func (e *Edit) hash(text string) uint64 { return maphash.String(e.table.keys.seed, text) }

@@ -77,7 +77,7 @@ func (m *editMachine) Empty(t *rapid.T) {
 		edit.Replace(m.docs[key], nil)
 	}
 	for _, x := range []*index{&edit.table.starting, &edit.table.running} {
-		if x.names.len()+x.fields.len()+x.apps.len()+x.rest.len() != 0 || x.prefixes != nil || x.grams != nil || x.addrs != nil {
+		if x.names.count+x.values.count+x.fields.len()+x.apps.count+x.rest.len()+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.prefixes != nil || x.grams != nil || x.addrs != nil {
 			t.Fatalf("left after all was deleted: %+v", x)
 		}
 		for part, reach := range x.reach {

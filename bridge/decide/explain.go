@@ -44,7 +44,7 @@ func (t *Table) Explain(in *Input, now time.Time) Explanation {
 	}
 	considered := []Considered{}
 	s := search{query: query{in: in, now: now}, trail: &considered}
-	t.index(in.Call).visit(&s, t.seed)
+	t.index(in.Call).visit(&s, t.keys)
 	slices.SortStableFunc(considered, Considered.compare)
 	considered = slices.CompactFunc(considered, func(a, b Considered) bool { return a.rule == b.rule })
 	for i := range considered {

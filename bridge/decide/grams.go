@@ -2,172 +2,127 @@ package decide
 
 import "slices"
 
-// grams finds the patterns whose literal text may stand in a name. Each pattern
-// is kept under one gram: three bytes that it must have, or all two or one when
-// it has no more. A name is looked up by all its grams, most of which one bit
-// tells to be nobody's. Grams that meet in a slot only bring a pattern up in
-// vain: it is matched in full anyway.
-type grams struct {
-	owner    *owner
-	lengths  [maxGram + 1]int // patterns by the length of their gram
-	used     [1 << 10]uint64  // one bit a slot
-	postings hashMap[posting] // by slot
-}
+// A pattern that does not begin with text is found by a gram of it: a few bytes
+// that a name must have. All grams of a name are looked up; of most of them one
+// bit tells that no pattern has them.
 
-const (
-	maxGram  = 3
-	gramSlot = 16 // bits of a slot
-)
+// gramSizes are the lengths of grams. A pattern has the longest that its longest
+// text allows: long ones are rare in names.
+var gramSizes = [...]int{6, 3, 2, 1}
 
-// gramAt returns the slot of the n bytes of text at i.
-func gramAt(text string, i, n int) uint16 {
-	key := uint64(n) << 24
-	for j := range n {
-		key |= uint64(text[i+j]) << (8 * j)
+func gramSize(text int) int {
+	for _, size := range gramSizes {
+		if size <= text {
+			return size
+		}
 	}
-	return uint16(key * 0x9E3779B97F4A7C15 >> (64 - gramSlot)) // Fibonacci hashing
+	return 0
 }
 
-func (g *grams) own(o *owner) *grams {
-	switch {
-	case g == nil:
-		return &grams{owner: o}
-	case g.owner == o:
-		return g
+// gram is up to six bytes of text and how many.
+type gram uint64
+
+// next returns the gram of the same size that ends with b.
+func (g gram) next(b byte, size int) gram {
+	const bits = 48
+	text := g << 8 & (1<<(8*size) - 1) & (1<<bits - 1)
+	return text | gram(b) | gram(size)<<bits
+}
+
+// slot is the gram's key, of so few bits that visitMany can tick them off.
+func (g gram) slot() uint16 { return uint16(uint64(g) * 0x9E3779B97F4A7C15 >> 48) }
+
+// slotKey spreads a slot over a key, so that each has a bit of the sieve.
+func slotKey(slot uint16) uint32 { return uint32(slot)<<16 | uint32(slot) }
+
+// grams calls f for the slot of every gram of text, until f returns false.
+func grams(text string, size int, f func(slot uint16) bool) bool {
+	var g gram
+	for i := range len(text) {
+		g = g.next(text[i], size)
+		if i+1 >= size && !f(g.slot()) {
+			return false
+		}
 	}
-	own := *g
-	own.owner = o
-	return &own
+	return true
 }
 
-func (g *grams) has(slot uint16) bool { return g.used[slot>>6]&(1<<(slot&63)) != 0 }
-
-// posting returns what stands in a slot, empty when nothing does.
-func (g *grams) posting(slot uint16) posting {
-	if g != nil && g.has(slot) {
-		return *g.postings.get(uint64(slot), "")
-	}
-	return posting{}
-}
-
-func (g *grams) with(o *owner, at gramSpot, c candidate) *grams {
-	g = g.own(o)
-	p := g.posting(at.slot)
-	g.postings.put(o, uint64(at.slot), "", p.with(o, c), p.empty())
-	g.used[at.slot>>6] |= 1 << (at.slot & 63)
-	g.lengths[at.length]++
-	return g
-}
-
-func (g *grams) without(o *owner, at gramSpot, c candidate) *grams {
-	g = g.own(o)
-	g.lengths[at.length]--
-	p := g.posting(at.slot)
-	if p = p.without(o, c); !p.empty() {
-		g.postings.put(o, uint64(at.slot), "", p, false)
-		return g
-	}
-	g.postings.remove(o, uint64(at.slot), "")
-	g.used[at.slot>>6] &^= 1 << (at.slot & 63)
-	if g.postings.len() == 0 {
-		return nil
-	}
-	return g
-}
-
-// gramSpot is where a pattern may be kept.
-type gramSpot struct {
-	slot   uint16
-	length int // of the gram
-}
-
-// gramSpots calls f for every gram of the longest length that a pattern has,
-// until f returns false.
-func gramSpots(pattern *glob, f func(gramSpot) bool) {
-	length := min(pattern.longest(), maxGram)
-	if length == 0 {
-		return
-	}
-	for piece := range pattern.pieces {
-		for i := 0; i+length <= len(piece); i++ {
-			if !f(gramSpot{gramAt(piece, i, length), length}) {
-				return
-			}
+// grams calls f for every gram by which the pattern may be kept, until f returns
+// false.
+func (g *glob) grams(f func(slot uint16) bool) {
+	size := gramSize(g.longest())
+	for piece := range g.pieces {
+		if !grams(piece, size, f) {
+			return
 		}
 	}
 }
 
-// spot returns the gram under which the fewest patterns stand. The later of
-// equals is taken: names tell themselves apart at the end.
-func (g *grams) spot(pattern *glob) (best gramSpot, crowd int) {
+// fewestGram returns the gram under which the fewest patterns stand. The later
+// of equals is taken: names tell themselves apart at the end.
+func (s *sieve) fewestGram(pattern *glob) (best uint16, crowd int) {
 	crowd = -1
-	gramSpots(pattern, func(at gramSpot) bool {
-		p := g.posting(at.slot)
-		if n := p.len(); crowd < 0 || n <= crowd {
-			best, crowd = at, n
+	pattern.grams(func(slot uint16) bool {
+		there := s.at(slotKey(slot))
+		if n := there.len(); crowd < 0 || n <= crowd {
+			best, crowd = slot, n
 		}
 		return true
 	})
 	return best, crowd
 }
 
-// find returns the spot that has c.
-func (g *grams) find(pattern *glob, c candidate) (found gramSpot, ok bool) {
-	gramSpots(pattern, func(at gramSpot) bool {
-		p := g.posting(at.slot)
-		if ok = p.has(c); ok {
-			found = at
-		}
+// gramOf returns the gram under which c stands.
+func (s *sieve) gramOf(pattern *glob, c candidate) (found uint16, ok bool) {
+	pattern.grams(func(slot uint16) bool {
+		there := s.at(slotKey(slot))
+		ok, found = there.has(c), slot
 		return !ok
 	})
 	return found, ok
 }
 
-// visit offers what stands under the grams of the name. A slot is visited once,
+// visitGrams offers what stands under the grams of the name, under each once,
 // however often a hostile name has it.
-func (g *grams) visit(s *search) {
+func (x *index) visitGrams(s *search) {
 	const few = 8
-	var seen [few]uint16
+	var hits [few]uint16
 	n := 0
-	name := s.in.Name
-	for length := 1; length <= maxGram; length++ {
-		if g.lengths[length] == 0 {
-			continue
-		}
-		for i := 0; i+length <= len(name); i++ {
-			slot := gramAt(name, i, length)
-			if !g.has(slot) {
+	for _, l := range x.gramSizes {
+		var g gram
+		for i := range len(s.in.Name) {
+			g = g.next(s.in.Name[i], l.length)
+			slot := g.slot()
+			if i+1 < l.length || !x.grams.may(slotKey(slot)) || slices.Contains(hits[:n], slot) {
 				continue
 			}
 			if n == few {
-				g.visitMany(s)
+				x.visitManyGrams(s)
 				return
 			}
-			seen[n] = slot
+			hits[n] = slot
 			n++
 		}
 	}
-	for i, slot := range seen[:n] {
-		if !slices.Contains(seen[:i], slot) {
-			s.visit(g.postings.get(uint64(slot), ""), IndexPattern)
-		}
+	for _, slot := range hits[:n] {
+		s.visitKey(x.grams, slotKey(slot), IndexPattern)
 	}
 }
 
-// visitMany is visit for a name with many grams that patterns have.
-func (g *grams) visitMany(s *search) {
-	var seen [len(g.used)]uint64
-	name := s.in.Name
-	for length := 1; length <= maxGram; length++ {
-		if g.lengths[length] == 0 {
-			continue
-		}
-		for i := 0; i+length <= len(name); i++ {
-			slot := gramAt(name, i, length)
-			if bit := uint64(1) << (slot & 63); g.has(slot) && seen[slot>>6]&bit == 0 {
-				seen[slot>>6] |= bit
-				s.visit(g.postings.get(uint64(slot), ""), IndexPattern)
+// visitManyGrams is visitGrams for a name with many grams that patterns have.
+func (x *index) visitManyGrams(s *search) {
+	var seen [1 << 16 / 64]uint64
+	for _, l := range x.gramSizes {
+		var g gram
+		for i := range len(s.in.Name) {
+			g = g.next(s.in.Name[i], l.length)
+			slot := g.slot()
+			bit := uint64(1) << (slot & 63)
+			if i+1 < l.length || !x.grams.may(slotKey(slot)) || seen[slot>>6]&bit != 0 {
+				continue
 			}
+			seen[slot>>6] |= bit
+			s.visitKey(x.grams, slotKey(slot), IndexPattern)
 		}
 	}
 }

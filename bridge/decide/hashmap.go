@@ -45,9 +45,9 @@ func (m *hashMap[V]) get(hash uint64, key string) *V {
 	return nil
 }
 
-// put sets the value of key. Added says that the map does not have it yet.
-func (m *hashMap[V]) put(o *owner, hash uint64, key string, value V, added bool) {
-	m.set(o, entry[V]{hash, key, value}, 0, added)
+// put sets the value of key.
+func (m *hashMap[V]) put(o *owner, hash uint64, key string, value V) {
+	m.set(o, entry[V]{hash, key, value}, 0, m.get(hash, key) == nil)
 }
 
 func (m *hashMap[V]) set(o *owner, e entry[V], depth int, added bool) {

@@ -7,7 +7,7 @@ import "net/netip"
 
 // home is a condition by which a rule may be found.
 type home struct {
-	part   part // partPattern stands for all kinds of names
+	part   part // partName stands for patterns too
 	custom int  // which condition of partField and partValue
 }
 
@@ -16,7 +16,7 @@ type home struct {
 func (r *rule) homes(yield func(home) bool) {
 	if r.more == nil {
 		if r.stream != "" {
-			yield(home{part: partPattern})
+			yield(home{part: partName})
 		} else {
 			yield(home{part: partRest})
 		}
@@ -27,7 +27,7 @@ func (r *rule) homes(yield func(home) bool) {
 		found = true
 		return yield(h)
 	}
-	if r.named() && !r.matchesAll() && !give(home{part: partPattern}) {
+	if r.named() && !r.matchesAll() && !give(home{part: partName}) {
 		return
 	}
 	if len(r.more.networks) > 0 && !give(home{part: partAddr}) {
@@ -65,48 +65,63 @@ func (r *rule) matchesAll() bool {
 type spot struct {
 	part      part
 	candidate candidate
-	text      string       // stream name, application or custom field
-	value     string       // of the custom field
+	key       uint32       // in the trie of the part
+	length    int          // of the prefix or gram
+	field     string       // of partField and partValue
 	network   netip.Prefix // of partAddr
-	gram      gramSpot     // of partPattern
 }
 
 func (p *spot) pattern() *glob { return &p.candidate.rule.more.globs[p.candidate.glob] }
 
-// spots appends the spots of a rule at one of its homes. Those of patterns are
-// settled later.
-func (r *rule) spots(list []spot, h home) []spot {
-	c := newCandidate(r, anyGlob)
-	switch h.part {
-	case partPattern:
-		return r.nameSpots(list)
-	case partAddr:
-		for _, network := range r.more.networks {
-			list = append(list, spot{part: partAddr, candidate: c, network: network})
-		}
-	case partValue:
-		custom := &r.more.custom[h.custom]
-		for _, value := range custom.equal {
-			list = append(list, spot{part: partValue, candidate: c, text: custom.field, value: value})
-		}
-	case partField:
-		list = append(list, spot{part: partField, candidate: c, text: r.more.custom[h.custom].field})
-	case partApp:
-		for _, app := range r.more.apps {
-			list = append(list, spot{part: partApp, candidate: c, text: app})
-		}
-	case partRest:
-		list = append(list, spot{part: partRest, candidate: c})
-	}
-	return list
+func (p *spot) begin(keys keys) {
+	prefix := p.pattern().prefix
+	p.part, p.key, p.length = partPrefix, prefixKey(keys.salt, prefix), len(prefix)
 }
 
-func (r *rule) nameSpots(list []spot) []spot {
+func (p *spot) contain(slot uint16) {
+	p.part, p.key, p.length = partPattern, slotKey(slot), gramSize(p.pattern().longest())
+}
+
+// spots appends the spots of a rule at one of its homes. Those of patterns are
+// settled later.
+func (r *rule) spots(list []spot, keys keys, h home) []spot {
+	at := spot{part: h.part, candidate: newCandidate(r, anyGlob)}
+	switch h.part {
+	case partName:
+		return r.nameSpots(list, keys)
+	case partAddr:
+		for _, at.network = range r.more.networks {
+			list = append(list, at)
+		}
+		return list
+	case partApp:
+		for _, app := range r.more.apps {
+			at.key = keys.of(app)
+			list = append(list, at)
+		}
+		return list
+	case partField:
+		at.field = r.more.custom[h.custom].field
+	case partValue:
+		at.field = r.more.custom[h.custom].field
+		for _, value := range r.more.custom[h.custom].equal {
+			at.key = keys.ofValue(at.field, value)
+			list = append(list, at)
+		}
+		return list
+	}
+	return append(list, at)
+}
+
+func (r *rule) nameSpots(list []spot, keys keys) []spot {
+	at := spot{part: partName, candidate: newCandidate(r, anyGlob)}
 	if r.stream != "" {
-		return append(list, spot{part: partName, candidate: newCandidate(r, namedGlob), text: r.stream})
+		at.key = keys.of(r.stream)
+		return append(list, at)
 	}
 	for _, stream := range r.more.streams {
-		list = append(list, spot{part: partName, candidate: newCandidate(r, namedGlob), text: stream})
+		at.key = keys.of(stream)
+		list = append(list, at)
 	}
 	for i := range r.more.globs {
 		list = append(list, spot{part: partPattern, candidate: newCandidate(r, int32(i))})

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 
+	"bintubridge/subjects"
+
 	"github.com/gaissmai/bart"
 )
 
@@ -13,13 +15,16 @@ import (
 type index struct {
 	reach [numParts]reach
 
-	names    hashMap[posting] // by exact stream name
-	prefixes *radix           // by what a pattern begins with
-	grams    *grams           // by another literal text of a pattern
-	addrs    *addrs           // by network
-	fields   hashMap[*customField]
-	apps     hashMap[posting]
-	rest     posting
+	names         trie   // by exact stream name
+	prefixes      *sieve // by what a pattern begins with
+	prefixLengths lengths
+	grams         *sieve // by another text of a pattern
+	gramSizes     lengths
+	addrs         *addrs               // by network
+	fields        hashMap[customField] // by custom field
+	values        trie                 // by custom field and its value
+	apps          trie
+	rest          posting
 }
 
 // addrs are the rules of networks.
@@ -62,9 +67,8 @@ func (a *addrs) with(o *owner, network netip.Prefix, there posting) *addrs {
 
 // customField is the rules that ask for one custom field.
 type customField struct {
-	owner   *owner
-	present posting          // that it is there
-	values  hashMap[posting] // by its value
+	present posting // that it is there
+	values  int     // how many postings have a value of it
 }
 
 // part is one part of an index.
@@ -112,30 +116,40 @@ const (
 	IndexRest    Index = "rest"    // looked at for every request
 )
 
+// keys makes the keys of a table's tries. Their seeds keep publishers, who
+// choose what is looked up, from choosing where.
+type keys struct {
+	seed maphash.Seed
+	salt prefixHash
+}
+
+func (k keys) of(text string) uint32 { return uint32(maphash.String(k.seed, text)) }
+
+func (k keys) ofValue(field, value string) uint32 {
+	const odd = 0x9E3779B1 // else field and value could change places
+	return k.of(field)*odd ^ k.of(value)
+}
+
 // visit offers the search every rule that may match. Parts that cannot better
 // what was found are left out.
-func (x *index) visit(s *search, seed maphash.Seed) {
+func (x *index) visit(s *search, keys keys) {
 	if s.open(x.reach[partName]) {
-		if p := x.names.get(maphash.String(seed, s.in.Name), s.in.Name); p != nil {
-			s.visit(p, IndexName)
-		}
+		s.visit(x.names.get(keys.of(s.in.Name)), IndexName)
 	}
 	if s.open(x.reach[partPrefix]) {
-		x.prefixes.visit(s)
+		x.visitPrefixes(s, keys.salt)
 	}
 	if s.open(x.reach[partPattern]) {
-		x.grams.visit(s)
+		x.visitGrams(s)
 	}
 	if s.open(x.reach[partAddr]) {
 		x.visitAddrs(s)
 	}
 	if s.in.Custom != nil && (s.open(x.reach[partValue]) || s.open(x.reach[partField])) {
-		x.visitCustom(s, seed)
+		x.visitCustom(s, keys)
 	}
 	if s.open(x.reach[partApp]) {
-		if p := x.apps.get(maphash.String(seed, s.in.App), s.in.App); p != nil {
-			s.visit(p, IndexApp)
-		}
+		s.visit(x.apps.get(keys.of(s.in.App)), IndexApp)
 	}
 	if s.open(x.reach[partRest]) {
 		s.visit(&x.rest, IndexRest)
@@ -155,37 +169,25 @@ func (x *index) visitAddrs(s *search) {
 
 // visitCustom goes through the fields of the request or those of the index,
 // whichever are fewer: a request may carry thousands.
-func (x *index) visitCustom(s *search, seed maphash.Seed) {
+func (x *index) visitCustom(s *search, keys keys) {
 	if x.fields.len() < s.in.Custom.Len() {
-		x.fields.each(func(e *entry[*customField]) {
+		x.fields.each(func(e *entry[customField]) {
 			if value, ok := s.in.Custom.Get(e.key); ok {
-				e.value.visit(s, seed, value)
+				x.visitField(s, keys, &e.value, subjects.Field{Key: e.key, Value: value})
 			}
 		})
 		return
 	}
 	for _, f := range s.in.Custom.List() {
-		if field := x.fields.get(maphash.String(seed, f.Key), f.Key); field != nil {
-			(*field).visit(s, seed, f.Value)
+		if field := x.fields.get(maphash.String(keys.seed, f.Key), f.Key); field != nil {
+			x.visitField(s, keys, field, f)
 		}
 	}
 }
 
-func (f *customField) visit(s *search, seed maphash.Seed, value string) {
-	s.visit(&f.present, IndexField)
-	if f.values.len() == 0 {
-		return
+func (x *index) visitField(s *search, keys keys, field *customField, f subjects.Field) {
+	s.visit(&field.present, IndexField)
+	if field.values > 0 {
+		s.visit(x.values.get(keys.ofValue(f.Key, f.Value)), IndexValue)
 	}
-	if p := f.values.get(maphash.String(seed, value), value); p != nil {
-		s.visit(p, IndexValue)
-	}
-}
-
-func (f *customField) own(o *owner) *customField {
-	if f.owner == o {
-		return f
-	}
-	own := *f
-	own.owner = o
-	return &own
 }

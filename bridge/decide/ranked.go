@@ -15,14 +15,12 @@ type owner struct{ _ byte }
 // candidate is a rule as an index holds it.
 type candidate struct {
 	rule  *rule
-	glob  int32   // position of the pattern to match, or one of the values below
+	glob  int32   // position of the pattern that brings it up, or anyGlob
 	calls callSet // of the rule, here so that rules of other calls are not touched
 }
 
-const (
-	namedGlob int32 = -1 - iota // the index has found that the name condition holds
-	anyGlob                     // every pattern of the rule is tried
-)
+// anyGlob stands for all that the rule says of names.
+const anyGlob int32 = -1
 
 func newCandidate(r *rule, glob int32) candidate {
 	return candidate{rule: r, glob: glob, calls: r.calls}

@@ -131,7 +131,7 @@ func (c *candidate) fails(q *query) Condition {
 	if !c.calls.has(q.in.Call) {
 		return ConditionCalls
 	}
-	if c.glob != namedGlob && !c.matches(q.in.Name) {
+	if !c.matches(q.in.Name) {
 		return ConditionName
 	}
 	if c.rule.more == nil {
@@ -159,10 +159,10 @@ func (c *candidate) matches(name string) bool {
 	switch {
 	case c.glob >= 0:
 		return r.more.globs[c.glob].match(name)
+	case r.stream != "":
+		return r.stream == name
 	case !r.named():
 		return true
-	case r.more == nil || r.stream != "":
-		return r.stream == name
 	}
 	return in(r.more.streams, name) || slices.ContainsFunc(r.more.globs, func(g glob) bool { return g.match(name) })
 }

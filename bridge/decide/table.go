@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"hash/maphash"
 	"time"
 
 	"bintubridge/subjects"
@@ -14,7 +13,7 @@ type Table struct {
 	revision uint64
 	defaults Defaults
 	rules    int
-	seed     maphash.Seed // of everything that a publisher may look up
+	keys     keys
 
 	// Rules that cut a running stream do not stand in the way of one that
 	// starts. A rule of both kinds of calls is in both.
@@ -48,7 +47,7 @@ func (t *Table) Decide(in *Input, now time.Time) Decision {
 		return d
 	}
 	s := search{query: query{in: in, now: now}}
-	t.index(in.Call).visit(&s, t.seed)
+	t.index(in.Call).visit(&s, t.keys)
 	return t.decision(&s)
 }
 
@@ -94,14 +93,22 @@ func (s *search) settled(r *rule) bool {
 	return s.best != nil && s.trail == nil && s.best.compare(r) <= 0
 }
 
-// visit offers the candidates of a posting, best first, as long as they matter.
+// visit offers the candidates of a posting, which may be nil, best first, as
+// long as they matter.
 func (s *search) visit(p *posting, index Index) {
-	if p.empty() || s.settled(p.first.rule) {
+	if p == nil || p.empty() || s.settled(p.first.rule) {
 		return
 	}
 	s.offer(p.first, index)
 	if p.rest != nil {
 		p.rest.visit(s, index)
+	}
+}
+
+// visitKey offers what a sieve has under a key.
+func (s *search) visitKey(in *sieve, key uint32, index Index) {
+	if in.may(key) {
+		s.visit(in.trie.get(key), index)
 	}
 }
 

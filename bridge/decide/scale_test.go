@@ -1,0 +1,239 @@
+package decide
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"bintubridge/subjects"
+)
+
+// scaled is a rule set of many teams: exact names, and beside them rules of all
+// other kinds that no request matches.
+type scaled struct {
+	docs  []*Document
+	names []string // of the exact rules
+	rules int
+}
+
+func streamName(i int) string { return "CD6xx-" + strconv.Itoa(100_000+i) }
+
+// scaleUp makes n exact rules of one document each. The others are 10,000
+// prefixes, 10,000 networks and 1,000 rules without either for a million.
+func scaleUp(tb testing.TB, n int, others bool) *scaled {
+	s := &scaled{}
+	add := func(key, rule string) {
+		s.docs = append(s.docs, mustCompile(tb, key, `{"rules":[`+rule+`]}`))
+		s.rules++
+	}
+	for i := range n {
+		name := streamName(i)
+		s.names = append(s.names, name)
+		s.docs = append(s.docs, exactDocument("team-"+strconv.Itoa(i), name))
+		s.rules++
+	}
+	if !others {
+		return s
+	}
+	for i := range n / 100 {
+		add("prefix-"+strconv.Itoa(i), fmt.Sprintf(`{"id":"in","effect":"deny","name":["CD6xx-%d-*"]}`, i))
+		add("cidr-"+strconv.Itoa(i), fmt.Sprintf(`{"id":"in","effect":"deny","addr":["10.%d.%d.0/24"]}`, i/256, i%256))
+	}
+	for i := range n / 1000 {
+		rule := []string{
+			`{"id":"in","effect":"deny","name":["*-%d-hd"]}`,
+			`{"id":"in","effect":"deny","name":["*cam%d*preview*"]}`,
+			`{"id":"in","effect":"deny","custom":{"team":["blue-%d"]}}`,
+			`{"id":"in","effect":"deny","custom":{"key-%d":{"present":true}}}`,
+			`{"id":"in","effect":"deny","app":["app-%d"]}`,
+		}[i%5]
+		add("other-"+strconv.Itoa(i), fmt.Sprintf(rule, i))
+	}
+	return s
+}
+
+// exactDocument is what Compile makes of one rule with one name, and quicker.
+func exactDocument(key, name string) *Document {
+	r := rule{name: key + "/in", calls: startingCalls, effect: Allow}
+	r.pack(&conditions{streams: []string{name}})
+	return &Document{key: key, rules: []rule{r}}
+}
+
+// request is what a publisher of the name sends.
+func request(name string) Input {
+	return Input{Call: subjects.Publish, Name: name, App: "live", Addr: "17.31.43.214", Custom: fields("team", "red", "tier", "pro")}
+}
+
+var scales = []int{1_000, 100_000, 1_000_000}
+
+// plainMap is what a decision is measured against: a Go map of the same names.
+func plainMap(names []string) map[string]*rule {
+	m := make(map[string]*rule, len(names))
+	for _, name := range names {
+		m[string([]byte(name))] = &rule{name: name}
+	}
+	return m
+}
+
+var sink int
+
+// BenchmarkBesideMap measures decisions and look-ups in a plain Go map of the
+// same names in turn, by the same random names, in chunks so short that few of
+// them are interrupted. What it tells is the median chunk and the percentiles of
+// single requests.
+func BenchmarkBesideMap(b *testing.B) {
+	for _, n := range scales {
+		for _, others := range []bool{false, true} {
+			s := scaleUp(b, n, others)
+			t := NewTable(1, Defaults{}, s.docs)
+			plain := plainMap(s.names)
+			for _, hit := range []bool{true, false} {
+				b.Run(fmt.Sprintf("rules=%d/others=%v/hit=%v", n, others, hit), func(b *testing.B) {
+					besideMap(b, t, plain, n, hit)
+				})
+			}
+		}
+	}
+}
+
+func besideMap(b *testing.B, t *Table, plain map[string]*rule, n int, hit bool) {
+	in := request("")
+	inMap := func(name string) {
+		if plain[name] != nil {
+			sink++
+		}
+	}
+	inTable := func(name string) {
+		in.Name = name
+		if t.Decide(&in, noon).Effect == Allow {
+			sink++
+		}
+	}
+	names := make([]string, 256)
+	draw := func() {
+		for i := range names {
+			k := rand.IntN(n)
+			if !hit {
+				k += 10 * n
+			}
+			names[i] = streamName(k)
+		}
+	}
+	chunk := func(ask func(string)) time.Duration {
+		draw()
+		start := time.Now()
+		for _, name := range names {
+			ask(name)
+		}
+		return time.Since(start)
+	}
+	single := func(ask func(string), took []time.Duration) []time.Duration {
+		draw()
+		for _, name := range names {
+			start := time.Now()
+			ask(name)
+			took = append(took, time.Since(start))
+		}
+		return took
+	}
+	chunks, singles := [2][]time.Duration{}, [2][]time.Duration{}
+	for b.Loop() {
+		for i, ask := range []func(string){inMap, inTable} {
+			chunks[i] = append(chunks[i], chunk(ask))
+			singles[i] = single(ask, singles[i])
+		}
+	}
+	at := func(took []time.Duration, perMille int) float64 {
+		slices.Sort(took)
+		return float64(took[len(took)*perMille/1000])
+	}
+	inOne := float64(len(names))
+	b.ReportMetric(at(chunks[0], 500)/inOne, "map-ns")
+	b.ReportMetric(at(chunks[1], 500)/inOne, "table-ns")
+	b.ReportMetric(at(chunks[1], 500)/at(chunks[0], 500), "table/map")
+	b.ReportMetric(at(singles[0], 990), "map-p99-ns")
+	b.ReportMetric(at(singles[1], 990), "table-p99-ns")
+	b.ReportMetric(0, "ns/op")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkLoad builds a table from documents, and tells what it and they take.
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range scales {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			before := heap()
+			s := scaleUp(b, n, true)
+			s.names = nil
+			text := 0
+			for _, doc := range s.docs {
+				text += len(doc.key)
+				for i := range doc.rules {
+					text += len(doc.rules[i].name) + len(doc.rules[i].stream)
+				}
+			}
+			docs := heap()
+			var t *Table
+			for b.Loop() {
+				t = NewTable(1, Defaults{}, s.docs)
+			}
+			after := heap()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(s.rules), "ns/rule")
+			b.ReportMetric(float64(after-docs)/float64(s.rules), "index-B/rule")
+			b.ReportMetric((float64(after-before)-float64(text))/float64(s.rules), "B/rule")
+			runtime.KeepAlive(t)
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// BenchmarkPush replaces one document of a large table, alone and in batches.
+func BenchmarkPush(b *testing.B) {
+	for _, n := range scales {
+		s := scaleUp(b, n, true)
+		t := NewTable(1, Defaults{}, s.docs)
+		for _, kind := range []string{"exact", "prefix", "cidr"} {
+			for _, batch := range []int{1, 100} {
+				b.Run(fmt.Sprintf("rules=%d/kind=%s/batch=%d", n, kind, batch), func(b *testing.B) {
+					var old, doc []*Document
+					for i := range min(n/100, 1000) {
+						at := i
+						switch kind {
+						case "prefix":
+							at = n + 2*i
+						case "cidr":
+							at = n + 2*i + 1
+						}
+						was := s.docs[at]
+						changed := *was
+						changed.rules = slices.Clone(was.rules)
+						changed.rules[0].priority++
+						old, doc = append(old, was), append(doc, &changed)
+					}
+					b.ReportAllocs()
+					t, i := t, 0
+					for b.Loop() {
+						edit := t.Edit()
+						for range batch {
+							at := i % len(old)
+							edit.Replace(old[at], doc[at])
+							old[at], doc[at] = doc[at], old[at]
+							i++
+						}
+						t = edit.Table(1)
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/push")
+				})
+			}
+		}
+	}
+}
