@@ -2,7 +2,6 @@ package decide
 
 import (
 	"hash/maphash"
-	"math/rand/v2"
 )
 
 // Edit makes a new table out of another by exchanging documents. It costs what
@@ -18,7 +17,8 @@ type Edit struct {
 func (t *Table) Edit() *Edit {
 	e := &Edit{table: *t, owner: new(owner)}
 	if e.table.keys == (keys{}) {
-		e.table.keys = keys{seed: maphash.MakeSeed(), salt: prefixHash(rand.Uint64())}
+		seed := maphash.MakeSeed()
+		e.table.keys = keys{seed: seed, salt: prefixHash(maphash.String(seed, "prefix"))}
 	}
 	return e
 }

@@ -15,7 +15,7 @@ type home struct {
 // one.
 func (r *rule) homes(yield func(home) bool) {
 	if r.more == nil {
-		if r.stream != "" {
+		if r.streamLen > 0 {
 			yield(home{part: partName})
 		} else {
 			yield(home{part: partRest})
@@ -115,8 +115,8 @@ func (r *rule) spots(list []spot, keys keys, h home) []spot {
 
 func (r *rule) nameSpots(list []spot, keys keys) []spot {
 	at := spot{part: partName, candidate: newCandidate(r, anyGlob)}
-	if r.stream != "" {
-		at.key = keys.of(r.stream)
+	if r.streamLen > 0 {
+		at.key = keys.of(string(r.stream[:r.streamLen]))
 		return append(list, at)
 	}
 	for _, stream := range r.more.streams {

@@ -20,14 +20,23 @@ func (s callSet) has(c subjects.Call) bool { return s&(1<<c) != 0 }
 
 // rule is one compiled rule. It never changes, so tables share it. Most of a
 // million rules allow or deny one stream name and say nothing else, so what such
-// a rule does not have stands apart.
+// a rule does not have stands apart, and the rest is one line of memory.
 type rule struct {
-	name     string      // "<document>/<id>", what a Decision shows
-	stream   string      // the stream name, when the rule names exactly one and has no pattern
-	more     *conditions // nil: none
-	priority int32
-	calls    callSet
-	effect   Effect
+	name      string      // "<document>/<id>", what a Decision shows
+	more      *conditions // nil: none
+	priority  int32
+	calls     callSet
+	effect    Effect
+	streamLen uint8 // 0: more says what names
+	stream    [maxInline]byte
+}
+
+// maxInline is the longest stream name, in bytes, that stands in the rule.
+const maxInline = 32
+
+// isStream reports whether the rule has a stream name in itself and it is name.
+func (r *rule) isStream(name string) bool {
+	return len(name) == int(r.streamLen) && string(r.stream[:r.streamLen]) == name
 }
 
 // conditions are what else a rule may have. An empty one holds for every
@@ -53,8 +62,9 @@ func (r *rule) pack(c *conditions) {
 	}
 	slices.SortFunc(more.networks, netip.Prefix.Compare)
 	more.networks = slices.Compact(more.networks)
-	if len(more.streams) == 1 && len(more.globs) == 0 {
-		r.stream, more.streams = more.streams[0], nil
+	if len(more.streams) == 1 && len(more.globs) == 0 && len(more.streams[0]) <= maxInline {
+		r.streamLen = uint8(copy(r.stream[:], more.streams[0]))
+		more.streams = nil
 	}
 	if more.any() {
 		r.more = &more
@@ -159,8 +169,8 @@ func (c *candidate) matches(name string) bool {
 	switch {
 	case c.glob >= 0:
 		return r.more.globs[c.glob].match(name)
-	case r.stream != "":
-		return r.stream == name
+	case r.streamLen > 0:
+		return r.isStream(name)
 	case !r.named():
 		return true
 	}
@@ -169,7 +179,7 @@ func (c *candidate) matches(name string) bool {
 
 // named reports whether the rule has a condition on the stream name.
 func (r *rule) named() bool {
-	return r.stream != "" || r.more != nil && len(r.more.streams)+len(r.more.globs) > 0
+	return r.streamLen > 0 || r.more != nil && len(r.more.streams)+len(r.more.globs) > 0
 }
 
 // failedCustom returns the first condition on a custom field that does not hold.

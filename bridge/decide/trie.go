@@ -1,7 +1,5 @@
 package decide
 
-import "slices"
-
 // trie is a persistent table of postings by 32 bits of a hash. The texts behind
 // the hashes are not kept: what meets under one key only brings rules up in
 // vain, for all their conditions are checked. So a look-up touches few lines of
@@ -24,7 +22,9 @@ type ref struct {
 const (
 	nodeBits = 6
 	nodeMask = 1<<nodeBits - 1
-	leafSize = 14 // fills a size class of the allocator
+	leafSize = 16
+	leafBits = 4
+	leafMax  = leafSize - 2 // so that a free slot is never far
 )
 
 type node struct {
@@ -32,12 +32,18 @@ type node struct {
 	refs  [1 << nodeBits]ref
 }
 
+// leaf has each key in the slot of its highest bits, or in a later one when that
+// is taken. A posting stands beside its key: both are mostly one line of memory.
 type leaf struct {
-	owner    *owner
-	count    uint8
-	bits     uint8 // how many of its node's bits tell it apart
-	keys     [leafSize]uint32
-	postings [leafSize]posting
+	owner *owner
+	count uint8
+	bits  uint8 // how many of its node's bits tell it apart
+	slots [leafSize]slot
+}
+
+type slot struct {
+	posting posting // empty: the slot is free
+	key     uint32
 }
 
 // get returns the posting of key, nil when there is none. It may not be changed.
@@ -49,8 +55,8 @@ func (t *trie) get(key uint32) *posting {
 	if r.leaf == nil {
 		return nil
 	}
-	if i := r.leaf.find(key); i >= 0 {
-		return &r.leaf.postings[i]
+	if s := r.leaf.find(key); !s.posting.empty() {
+		return &s.posting
 	}
 	return nil
 }
@@ -66,17 +72,18 @@ func (t *trie) at(key uint32) posting {
 // set replaces the posting of key, by nothing when it is empty.
 func (t *trie) set(o *owner, key uint32, p posting) {
 	way := t.descend(o, key)
-	i := way.leaf.find(key)
+	slot := way.leaf.find(key)
+	had := !slot.posting.empty()
 	switch {
-	case i >= 0 && p.empty():
-		way.leaf.remove(i)
+	case had && p.empty():
+		way.leaf.remove(slot)
 		t.count--
 		way.join(o)
-	case i >= 0:
-		way.leaf.postings[i] = p
+	case had:
+		slot.posting = p
 	case p.empty():
 	default:
-		for way.leaf.count == leafSize {
+		for way.leaf.count == leafMax {
 			way.split(o)
 			way = t.descend(o, key)
 		}
@@ -151,9 +158,9 @@ func (w *way) split(o *owner) {
 		return
 	}
 	halves := [2]*leaf{{owner: o, bits: full.bits + 1}, {owner: o, bits: full.bits + 1}}
-	for i := range full.count {
-		bit := full.keys[i] >> w.shift >> full.bits & 1
-		halves[bit].add(full.keys[i], full.postings[i])
+	for i := range full.slots {
+		s := &full.slots[i]
+		halves[s.key>>w.shift>>full.bits&1].copy(s)
 	}
 	low := w.index &^ (1 << full.bits)
 	w.put(halves[0], low)
@@ -164,13 +171,13 @@ func (w *way) split(o *owner) {
 func (w *way) join(o *owner) {
 	for w.node != nil && w.leaf.bits > 0 {
 		other := w.node.refs[w.index^1<<(w.leaf.bits-1)].leaf
-		if other == nil || other.bits != w.leaf.bits || other.count+w.leaf.count > leafSize/2 {
+		if other == nil || other.bits != w.leaf.bits || other.count+w.leaf.count > leafMax/2 {
 			return
 		}
 		whole := &leaf{owner: o, bits: w.leaf.bits - 1}
 		for _, half := range [2]*leaf{w.leaf, other} {
-			for i := range half.count {
-				whole.add(half.keys[i], half.postings[i])
+			for i := range half.slots {
+				whole.copy(&half.slots[i])
 			}
 		}
 		w.put(whole, w.index)
@@ -188,8 +195,10 @@ func (t *trie) each(f func(key uint32)) { t.root.each(f) }
 
 func (r *ref) each(f func(key uint32)) {
 	if r.leaf != nil {
-		for _, key := range r.leaf.keys[:r.leaf.count] {
-			f(key)
+		for i := range r.leaf.slots {
+			if s := &r.leaf.slots[i]; !s.posting.empty() {
+				f(s.key)
+			}
 		}
 	}
 	if r.node == nil {
@@ -202,15 +211,32 @@ func (r *ref) each(f func(key uint32)) {
 	}
 }
 
-func (l *leaf) find(key uint32) int { return slices.Index(l.keys[:l.count], key) }
+// find returns the slot of key, or the free one that it would take.
+func (l *leaf) find(key uint32) *slot {
+	for i := key >> (32 - leafBits); ; i++ {
+		if s := &l.slots[i%leafSize]; s.key == key || s.posting.empty() {
+			return s
+		}
+	}
+}
 
 func (l *leaf) add(key uint32, p posting) {
-	l.keys[l.count], l.postings[l.count] = key, p
+	*l.find(key) = slot{posting: p, key: key}
 	l.count++
 }
 
-func (l *leaf) remove(i int) {
-	l.count--
-	l.keys[i], l.postings[i] = l.keys[l.count], l.postings[l.count]
-	l.postings[l.count] = posting{}
+func (l *leaf) copy(s *slot) {
+	if !s.posting.empty() {
+		l.add(s.key, s.posting)
+	}
+}
+
+// remove frees a slot, and finds new ones for the others.
+func (l *leaf) remove(gone *slot) {
+	gone.posting = posting{}
+	slots := l.slots
+	l.count, l.slots = 0, [leafSize]slot{}
+	for i := range slots {
+		l.copy(&slots[i])
+	}
 }
