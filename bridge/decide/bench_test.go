@@ -49,8 +49,33 @@ func scenarios(tb testing.TB) []scenario {
 		{"custom-sum", table(1, func(int) string {
 			return `{"effect":"allow","custom":{"key":{"sha256":["` + hexSum(strings.Repeat("k", 200)) + `"]}}}`
 		}), in, Allow},
+		{"prefix-1k", table(1000, func(i int) string { return fmt.Sprintf(`{"effect":"allow","name":["cam-%d*"]}`, i) }), in, Allow},
+		{"many-grams", table(1000, func(i int) string { return fmt.Sprintf(`{"effect":"allow","name":["*-%d-*x*"]}`, i) }), with(func(in *Input) { in.Name = manyGrams }), Deny},
+		{"custom-many-pairs", table(20, func(i int) string { return fmt.Sprintf(`{"effect":"allow","custom":{"x%d":["red"]}}`, i) }), with(func(in *Input) { in.Custom = manyPairs() }), Deny},
+		{"unindexed-1k", table(1000, func(i int) string {
+			return fmt.Sprintf(`{"effect":"allow","not_before":"2099-01-01T00:00:00Z","priority":%d}`, i)
+		}), in, Deny},
+		{"unindexed-other-call-1k", table(1000, func(int) string { return `{"effect":"deny","calls":["play"]}` }), in, Deny},
 		{"told", table(1, exact), with(func(in *Input) { in.Call = subjects.PublishDone }), Deny},
 	}
+}
+
+// manyGrams is a name that has the text of every one of a thousand patterns.
+var manyGrams = func() string {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "-%d-", i)
+	}
+	return b.String()
+}()
+
+// manyPairs are as many custom fields as a request may carry.
+func manyPairs() *subjects.Fields {
+	var f subjects.Fields
+	for i := range 10_000 {
+		f.Add(fmt.Sprint("k", i), "red")
+	}
+	return &f
 }
 
 func TestDecideDoesNotAllocate(t *testing.T) {
@@ -85,20 +110,5 @@ func BenchmarkCompile(b *testing.B) {
 		if _, err := Compile("acme", data); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func BenchmarkNewTable100k(b *testing.B) {
-	var docs []*Document
-	for d := range 100 {
-		var rules []string
-		for i := range 1000 {
-			rules = append(rules, fmt.Sprintf(`{"effect":"allow","name":["cam-%d-%d"]}`, d, i))
-		}
-		docs = append(docs, mustCompile(b, fmt.Sprintf("d%d", d), `{"rules":[`+strings.Join(rules, ",")+`]}`))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		NewTable(1, Defaults{}, docs)
 	}
 }

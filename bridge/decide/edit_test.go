@@ -148,7 +148,7 @@ func drawDocument(t *rapid.T) []byte {
 	rules := []any{}
 	if rapid.IntRange(0, 3).Draw(t, "crowd?") == 0 {
 		model := drawRule(t, "")
-		varied := rapid.SampledFrom([]string{"", "name", "prefix", "pattern", "addr", "custom", "priority"}).Draw(t, "varied")
+		varied := rapid.SampledFrom([]string{"", "name", "prefix", "pattern", "addr", "custom", "app", "priority"}).Draw(t, "varied")
 		for i := range rapid.IntRange(1, 150).Draw(t, "rules") {
 			rules = append(rules, variant(model, varied, i))
 		}
@@ -178,6 +178,8 @@ func variant(model map[string]any, varied string, i int) map[string]any {
 		rule[varied] = []string{fmt.Sprintf("10.0.0.%d", i), fmt.Sprintf("2001:db8:%x::/48", i)}
 	case "custom":
 		rule[varied] = map[string]any{"team": []string{"x", fmt.Sprint(i)}}
+	case "app":
+		rule[varied] = []string{"b", "c", "d", "e", "f", "live", "g", "h", "i", "a"}[i%2:]
 	case "priority":
 		rule[varied] = i % 7
 	}

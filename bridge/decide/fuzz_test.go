@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,4 +100,30 @@ func slowGlob(pattern, name string, dead map[[2]int]bool) bool {
 		return slowGlob(pattern[1:], name, dead) || name != "" && slowGlob(pattern, name[1:], dead)
 	}
 	return name != "" && pattern[0] == name[0] && slowGlob(pattern[1:], name[1:], dead)
+}
+
+// A pattern found through the indexes, among others that crowd them, is the one
+// that matches.
+func FuzzPatternIndex(f *testing.F) {
+	f.Add("cam-*", "cam-*-hd", "*preview*", "cam-1-hd")
+	f.Add("*a*a*a*a*a*", "*aaaaaaaaaa*", "a*", strings.Repeat("a", 2000))
+	f.Add("*é*", "\xff*", "**", "\xff\x00é")
+	f.Fuzz(func(t *testing.T, a, b, c, name string) {
+		crowd := fmt.Sprintf(`{"effect":"deny","name":["cam-%s","*-hd-%s","%s*"]}`, "*x", "*y", strings.Repeat("z", 9))
+		rules := `{"rules":[` + strings.Repeat(crowd+",", 20) + crowd
+		want := false
+		for _, pattern := range []string{a, b, c} {
+			text, err := json.Marshal(pattern)
+			if err != nil || !utf8.ValidString(pattern) || pattern == "" || len(pattern) > maxName {
+				return
+			}
+			rules += fmt.Sprintf(`,{"effect":"allow","priority":1,"name":[%s]}`, text)
+			want = want || slowGlob(pattern, name, map[[2]int]bool{})
+		}
+		table := NewTable(1, Defaults{}, []*Document{mustCompile(t, "d", rules+"]}")})
+		in := Input{Call: subjects.Publish, Name: name}
+		if got := table.Decide(&in, noon).Effect == Allow; got != (want && name != "") {
+			t.Errorf("%q, %q, %q match %q: got %v, want %v", a, b, c, name, got, want)
+		}
+	})
 }

@@ -5,7 +5,7 @@ package decide
 // vain, for all their conditions are checked. So a look-up touches few lines of
 // memory, and a rule costs little of it. The zero trie is empty.
 //
-// It is extendible hashing in nodes of 64 refs: a leaf that is told apart by
+// It is extendible hashing in nodes of 128 refs: a leaf that is told apart by
 // fewer than all bits of its node stands there under every ref that begins with
 // these bits, and a full leaf is cut in two by one more bit.
 type trie struct {
@@ -20,11 +20,11 @@ type ref struct {
 }
 
 const (
-	nodeBits = 6
+	nodeBits = 7
 	nodeMask = 1<<nodeBits - 1
-	leafSize = 16
-	leafBits = 4
-	leafMax  = leafSize - 2 // so that a free slot is never far
+	leafSize = 127 // with the rest of a leaf a size class of the allocator
+	leafBits = 7
+	leafMax  = 112 // so that a free slot is never far
 )
 
 type node struct {
