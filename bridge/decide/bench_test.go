@@ -102,13 +102,3 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkCompile(b *testing.B) {
-	data := []byte(`{"rules":[{"id":"ingest","effect":"allow","calls":["publish"],"name":["CD6xx-*"],"addr":["17.31.0.0/16"],"custom":{"team":["red"]}}]}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Compile("acme", data); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,193 +13,231 @@ import (
 const MaxDocument = 1 << 20
 
 // Document is one compiled rule document. It is immutable and may be part of
-// any number of tables.
+// any number of tables. It keeps a copy of its text, for the texts of its rules
+// are parts of it.
 type Document struct {
-	key   string
-	rules []rule
+	key    string
+	source string
+	rules  []rule
 }
 
 // Key returns the key the document was compiled for.
 func (d *Document) Key() string { return d.key }
+
+// Source returns the text the document was compiled from, byte for byte. It is
+// the document's own copy: who keeps the document need not keep another.
+func (d *Document) Source() string { return d.source }
 
 // Rules returns how many rules the document has. None is valid.
 func (d *Document) Rules() int { return len(d.rules) }
 
 // Compile reads the rule document stored under key. A document is good as a
 // whole or not at all: the error joins a *RuleError for each mistake, the first
-// 20 in full. Data is not kept.
+// 20 in full. Data is copied.
 func Compile(key string, data []byte) (*Document, error) {
 	c := compiler{mistakes: mistakes{document: key}}
-	rules := c.document(data)
+	if len(data) > MaxDocument {
+		c.add(RuleError{
+			Value: fmt.Sprintf("%d bytes", len(data)),
+			Want:  fmt.Sprintf("at most %d bytes; split the document into several keys", MaxDocument),
+		})
+		return nil, c.err()
+	}
+	rules := c.document(string(data))
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	return &Document{key: key, rules: rules}, nil
+	return &Document{key: key, source: c.text, rules: rules}, nil
 }
 
 // compiler reads one document.
 type compiler struct {
+	tree
 	mistakes
-	ids map[string]int // rule id -> 1-based position
+	ids firsts
+
+	// The rule being read; 0 is the document itself.
+	base     value
+	position int    // 1-based
+	id       string // "" when it has none
+}
+
+// refuse adds a mistake: the value is not what is wanted.
+func (c *compiler) refuse(v value, want string) { c.refuseAs(v, c.show(v), want) }
+
+// refuseAs is refuse for a mistake that showing the value would not tell.
+func (c *compiler) refuseAs(v value, got, want string) {
+	if len(c.list) == maxMistakes {
+		c.more++ // finding the path takes longer the larger the document is
+		return
+	}
+	c.add(RuleError{Rule: c.ruleLabel(), Field: c.path(c.base, v), Value: got, Want: want})
+}
+
+// ruleLabel is how errors name the rule being read.
+func (c *compiler) ruleLabel() string {
+	if c.base == 0 {
+		return ""
+	}
+	return string(appendLabel(nil, c.id, c.position))
+}
+
+func appendLabel(b []byte, id string, position int) []byte {
+	if id != "" {
+		return append(b, id...)
+	}
+	return strconv.AppendInt(append(b, '#'), int64(position), 10)
 }
 
 const wantDocument = `one JSON object as {"rules":[…]}`
 
-func (c *compiler) document(data []byte) []rule {
-	if len(data) > MaxDocument {
-		c.add("", fmt.Sprintf("%d bytes", len(data)), fmt.Sprintf("at most %d bytes; split the document into several keys", MaxDocument))
+func (c *compiler) document(text string) []rule {
+	if !c.read(text) {
+		c.add(RuleError{Value: whyNoJSON(c.text).Error(), Want: wantDocument})
 		return nil
 	}
-	raw, err := readJSON(data)
-	if err != nil {
-		c.add("", err.Error(), wantDocument)
+	if !c.is(0, kindObject) {
+		c.refuse(0, wantDocument)
 		return nil
 	}
-	if kindOf(raw) != kindObject {
-		c.add("", show(raw), wantDocument)
-		return nil
-	}
-	var list json.RawMessage
-	for _, m := range c.members("", raw) {
-		if m.key == "rules" {
-			list = m.value
+	c.once(0)
+	var list value
+	for name, v := range c.members(0) {
+		if key, _ := c.string(name); key == "rules" {
+			list = v
 		} else {
-			c.unknown("", m.key, "rules")
+			c.unknown(key, v, "rules")
 		}
 	}
 	return c.rules(list)
 }
 
-func (c *compiler) rules(list json.RawMessage) []rule {
+// rules reads the list of rules; 0 is none.
+func (c *compiler) rules(list value) []rule {
 	const want = `a list of rules; "rules":[] for none`
-	if list == nil {
-		c.add("rules", "", want)
+	if list == 0 {
+		c.add(RuleError{Field: "rules", Want: want})
 		return nil
 	}
-	if kindOf(list) != kindList {
-		c.add("rules", show(list), want)
+	if !c.is(list, kindList) {
+		c.refuse(list, want)
 		return nil
 	}
-	elements, err := elementsOf(list)
-	if err != nil {
-		c.add("rules", err.Error(), want)
-		return nil
-	}
-	c.ids = make(map[string]int, len(elements))
-	rules := make([]rule, len(elements))
-	for i, element := range elements {
-		rules[i] = c.rule(element, i+1)
+	rules := make([]rule, c.count(list))
+	for i, v := range c.elements(list) {
+		c.base, c.position, c.id = v, i+1, ""
+		c.rule(&rules[i], v)
 	}
 	return rules
 }
 
 const ruleFields = "id, effect, calls, priority, name, app, addr, custom, not_before, expires_at, shadow, reason"
 
-// rule reads the rule at a 1-based position. What it returns is only meaningful
-// when no mistake was added.
-func (c *compiler) rule(raw json.RawMessage, position int) rule {
-	c.mistakes.rule = "#" + strconv.Itoa(position)
-	defer func() { c.mistakes.rule = "" }()
-	if kindOf(raw) != kindObject {
-		c.add("", show(raw), `an object as {"id":"…","effect":"allow",…}`)
-		return rule{}
+// rule reads one rule. What it makes of it is only meaningful when no mistake
+// was added.
+func (c *compiler) rule(r *rule, object value) {
+	if !c.is(object, kindObject) {
+		c.refuse(object, `an object as {"id":"…","effect":"allow",…}`)
+		return
 	}
-	members := c.members("", raw)
-	for _, m := range members {
-		if m.key == "id" {
-			c.id(m.value, position)
+	c.once(object)
+	for name, v := range c.members(object) {
+		if key, _ := c.string(name); key == "id" {
+			c.readID(v)
 		}
 	}
-	r := rule{
-		name:  c.mistakes.document + "/" + c.mistakes.rule,
-		calls: 1<<subjects.Publish | 1<<subjects.Play,
-	}
-	hasEffect := false
+	r.name = c.ruleName()
+	r.calls = 1<<subjects.Publish | 1<<subjects.Play
 	var more conditions
-	for _, m := range members {
-		hasEffect = hasEffect || m.key == "effect"
-		c.field(&r, &more, m)
+	var effect, expires value
+	for name, v := range c.members(object) {
+		key, _ := c.string(name)
+		switch key {
+		case "effect":
+			effect = v
+		case "expires_at":
+			expires = v
+		}
+		c.field(r, &more, key, v)
 	}
-	if !hasEffect {
-		c.add("effect", "", wantEffect)
+	if effect == 0 {
+		c.add(RuleError{Rule: c.ruleLabel(), Field: "effect", Want: wantEffect})
 	}
 	if !more.notBefore.IsZero() && !more.expiresAt.IsZero() && !more.notBefore.Before(more.expiresAt) {
-		c.add("expires_at", "a time not after not_before", "a later time than not_before, else the rule never applies")
+		c.refuseAs(expires, "a time not after not_before", "a later time than not_before, else the rule never applies")
 	}
 	r.pack(&more)
-	return r
+}
+
+// ruleName is what decisions call the rule being read: "<document>/<id>".
+func (c *compiler) ruleName() string {
+	var few [96]byte
+	return string(appendLabel(append(append(few[:0], c.mistakes.document...), '/'), c.id, c.position))
 }
 
 // field reads one member into the rule or its conditions.
-func (c *compiler) field(r *rule, more *conditions, m member) {
-	switch m.key {
+func (c *compiler) field(r *rule, more *conditions, key string, v value) {
+	switch key {
 	case "id": // read before, for it names the rule in errors
 	case "effect":
-		r.effect = c.effect(m.value)
+		r.effect = c.effect(v)
 	case "calls":
-		r.calls = c.calls(m.value)
+		r.calls = c.calls(v)
 	case "priority":
-		r.priority = c.priority(m.value)
+		r.priority = c.priority(v)
 	case "name":
-		more.streams, more.globs = c.names(m.value)
+		more.streams, more.globs = c.names(v)
 	case "app":
-		more.apps = c.apps(m.value)
+		more.apps = c.apps(v)
 	case "addr":
-		more.networks = c.networks(m.value)
+		more.networks = c.networks(v)
 	case "custom":
-		more.custom = c.custom(m.value)
+		more.custom = c.custom(v)
 	case "not_before":
-		more.notBefore = c.time(m)
+		more.notBefore = c.time(v)
 	case "expires_at":
-		more.expiresAt = c.time(m)
+		more.expiresAt = c.time(v)
 	case "reason":
-		more.reason = c.reason(m.value)
+		more.reason = c.reason(v)
 	case "shadow":
-		if string(m.value) != "false" {
-			c.notEvaluated(m)
+		if c.raw(v) != "false" {
+			c.notEvaluated(key, v)
 		}
 	case "token", "when":
-		c.notEvaluated(m)
+		c.notEvaluated(key, v)
 	default:
-		c.unknown("", m.key, ruleFields)
+		c.unknown(key, v, ruleFields)
 	}
 }
 
 // notEvaluated refuses a field of the contract that is not built yet. Leaving it
 // unread would make an allow rule weaker than it reads.
-func (c *compiler) notEvaluated(m member) {
-	c.add(m.key, show(m.value), "the field left out: this version does not evaluate "+m.key+
+func (c *compiler) notEvaluated(key string, v value) {
+	c.refuse(v, "the field left out: this version does not evaluate "+key+
 		" yet, and the document is refused so that nothing is silently weaker")
 }
 
-// members returns the members of an object and adds a mistake for each repeated
-// key.
-func (c *compiler) members(path string, raw json.RawMessage) []member {
-	list, err := membersOf(raw)
-	if err != nil {
-		c.add(path, err.Error(), "an object")
-		return nil
-	}
-	seen := make(map[string]bool, len(list))
-	for _, m := range list {
-		if seen[m.key] {
-			c.add(join(path, m.key), "it more than once", "it once")
+// once adds a mistake for each name of an object that came before.
+func (c *compiler) once(object value) {
+	var names firsts
+	for name, v := range c.members(object) {
+		key, _ := c.string(name)
+		if _, again := names.add(key, 0); again {
+			c.refuseAs(v, "it more than once", "it once")
 		}
-		seen[m.key] = true
 	}
-	return list
 }
 
-// unknown adds a mistake for a field that is not among known, a list joined by
+// unknown adds a mistake for a member that is not among known, a list joined by
 // ", ".
-func (c *compiler) unknown(path, key, known string) {
+func (c *compiler) unknown(key string, v value, known string) {
 	want := "a field of this version: " + known
 	for name := range strings.SplitSeq(known, ", ") {
 		if strings.EqualFold(name, key) {
 			want = quote(name) + ", in lower case"
 		}
 	}
-	c.add(join(path, key), "an unknown field", want)
+	c.refuseAs(v, "an unknown field", want)
 }
 
 // join returns the path of a member: custom.team, or custom["a b"] when the key
@@ -227,17 +264,52 @@ func isID(text string) bool {
 	return len(text) >= 1 && len(text) <= 64
 }
 
-// id reads the rule's id and makes it the rule's name for the mistakes to come.
-func (c *compiler) id(raw json.RawMessage, position int) {
-	text, ok := textOf(raw)
+// readID reads the id of the rule being read, which names it in the mistakes to
+// come.
+func (c *compiler) readID(v value) {
+	text, ok := c.string(v)
 	if !ok || !isID(text) {
-		c.add("id", show(raw), "1 to 64 characters of A-Z a-z 0-9 . _ -")
+		c.refuse(v, "1 to 64 characters of A-Z a-z 0-9 . _ -")
 		return
 	}
-	if first, taken := c.ids[text]; taken {
-		c.add("id", show(raw), fmt.Sprintf("an id of its own: rule #%d has this one", first))
+	if first, again := c.ids.add(text, c.position); again {
+		c.refuse(v, fmt.Sprintf("an id of its own: rule #%d has this one", first))
 		return
 	}
-	c.ids[text] = position
-	c.mistakes.rule = text
+	c.id = text
+}
+
+// firsts finds texts that came before. The few of a good document are compared
+// one by one; the map keeps a hostile one cheap.
+type firsts struct {
+	few  [16]first
+	used int
+	many map[string]int
+}
+
+type first struct {
+	text  string
+	place int
+}
+
+// add returns the place of the first text that is the same, if there was one.
+func (f *firsts) add(text string, place int) (firstPlace int, again bool) {
+	for i := range f.used {
+		if f.few[i].text == text {
+			return f.few[i].place, true
+		}
+	}
+	if f.used < len(f.few) {
+		f.few[f.used] = first{text, place}
+		f.used++
+		return 0, false
+	}
+	if firstPlace, again = f.many[text]; again {
+		return firstPlace, true
+	}
+	if f.many == nil {
+		f.many = make(map[string]int)
+	}
+	f.many[text] = place
+	return 0, false
 }

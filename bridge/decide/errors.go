@@ -49,17 +49,17 @@ func (e *RuleError) Error() string {
 // mistakes collects what is wrong with one document.
 type mistakes struct {
 	document string
-	rule     string // the rule being read
 	list     []error
 	more     int // beyond maxMistakes
 }
 
-func (m *mistakes) add(field, value, want string) {
+func (m *mistakes) add(e RuleError) {
 	if len(m.list) == maxMistakes {
 		m.more++
 		return
 	}
-	m.list = append(m.list, &RuleError{Document: m.document, Rule: m.rule, Field: field, Value: value, Want: want})
+	e.Document = m.document
+	m.list = append(m.list, &e)
 }
 
 // err returns all mistakes as one error, or nil.

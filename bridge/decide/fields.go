@@ -3,7 +3,6 @@ package decide
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -27,63 +26,66 @@ const (
 	wantSomeItem = "leave the field out to match anything, or name at least one"
 )
 
-func (c *compiler) effect(raw json.RawMessage) Effect {
-	if text, ok := textOf(raw); ok {
+func (c *compiler) effect(v value) Effect {
+	if text, ok := c.string(v); ok {
 		if effect, err := ParseEffect(text); err == nil {
 			return effect
 		}
 	}
-	c.add("effect", show(raw), wantEffect)
+	c.refuse(v, wantEffect)
 	return Deny
 }
 
-func (c *compiler) calls(raw json.RawMessage) callSet {
+func (c *compiler) calls(v value) callSet {
 	const want = "one of publish, play, update_publish (or publish_update), update_play, connect"
 	var set callSet
-	c.texts("calls", raw, func(path, text string) {
+	c.texts(v, func(v value, text string) {
 		call := subjects.ParseCall(text)
 		switch {
 		case call.Asks():
 			set |= 1 << call
 		case call == subjects.UnknownCall:
-			c.add(path, quote(text), want)
+			c.refuse(v, want)
 		default:
-			c.add(path, quote(text), want+": "+text+" only tells what has happened and is never decided")
+			c.refuse(v, want+": "+text+" only tells what has happened and is never decided")
 		}
 	})
 	return set
 }
 
-func (c *compiler) priority(raw json.RawMessage) int32 {
-	n, err := strconv.ParseInt(string(raw), 10, 32)
+func (c *compiler) priority(v value) int32 {
+	n, err := strconv.ParseInt(c.raw(v), 10, 32)
 	if err != nil {
-		c.add("priority", show(raw), "an integer from -2147483648 to 2147483647")
+		c.refuse(v, "an integer from -2147483648 to 2147483647")
 	}
 	return int32(n)
 }
 
-func (c *compiler) names(raw json.RawMessage) (exact []string, globs []glob) {
-	c.texts("name", raw, func(path, text string) {
+func (c *compiler) names(list value) (exact []string, globs []glob) {
+	c.texts(list, func(v value, text string) {
 		switch {
 		case text == "" || len(text) > maxName:
-			c.add(path, quote(text), fmt.Sprintf("a stream name of 1 to %d bytes, in which * stands for any run of bytes", maxName))
+			c.refuse(v, fmt.Sprintf("a stream name of 1 to %d bytes, in which * stands for any run of bytes", maxName))
 		case strings.Contains(text, "*"):
 			globs = append(globs, parseGlob(text))
 		default:
+			if exact == nil {
+				exact = make([]string, 0, c.count(list))
+			}
 			exact = append(exact, text)
 		}
 	})
 	return exact, globs
 }
 
-func (c *compiler) apps(raw json.RawMessage) []string {
-	var apps []string
-	c.texts("app", raw, func(path, text string) {
+func (c *compiler) apps(v value) []string {
+	apps := make([]string, 0, c.count(v))
+	c.texts(v, func(v value, text string) {
 		switch {
 		case text == "":
-			c.add(path, quote(text), "the name of an application; leave the field out to match any")
+			c.refuse(v, "the name of an application; leave the field out to match any")
 		case strings.Contains(text, "*"):
-			c.add(path, quote(text), "the exact name of an application: only name has patterns")
+			c.refuse(v, "the exact name of an application: only name has patterns")
 		default:
 			apps = append(apps, text)
 		}
@@ -91,12 +93,12 @@ func (c *compiler) apps(raw json.RawMessage) []string {
 	return apps
 }
 
-func (c *compiler) networks(raw json.RawMessage) []netip.Prefix {
-	var networks []netip.Prefix
-	c.texts("addr", raw, func(path, text string) {
+func (c *compiler) networks(v value) []netip.Prefix {
+	networks := make([]netip.Prefix, 0, c.count(v))
+	c.texts(v, func(v value, text string) {
 		network, want := parseNetwork(text)
 		if want != "" {
-			c.add(path, quote(text), want)
+			c.refuse(v, want)
 			return
 		}
 		networks = append(networks, network)
@@ -130,11 +132,11 @@ func parseNetwork(text string) (network netip.Prefix, want string) {
 	return network, ""
 }
 
-func (c *compiler) time(m member) time.Time {
-	text, ok := textOf(m.value)
+func (c *compiler) time(v value) time.Time {
+	text, ok := c.string(v)
 	t, err := time.Parse(time.RFC3339, text)
 	if !ok || err != nil || t.IsZero() || looseTime(text) {
-		c.add(m.key, show(m.value), `a time of RFC 3339, as "2026-12-01T00:00:00Z"`)
+		c.refuse(v, `a time of RFC 3339, as "2026-12-01T00:00:00Z"`)
 		return time.Time{}
 	}
 	return t
@@ -146,78 +148,72 @@ func looseTime(text string) bool {
 	return strings.IndexByte(text, ':') != len("2006-01-02T15") || strings.Contains(text, ",")
 }
 
-func (c *compiler) reason(raw json.RawMessage) string {
-	text, ok := textOf(raw)
+func (c *compiler) reason(v value) string {
+	text, ok := c.string(v)
 	if !ok || len(text) > maxReason || strings.ContainsFunc(text, unicode.IsControl) {
-		c.add("reason", show(raw), fmt.Sprintf("a text of at most %d bytes without control characters", maxReason))
+		c.refuse(v, fmt.Sprintf("a text of at most %d bytes without control characters", maxReason))
 	}
 	return text
 }
 
 const wantCustom = `a list of values, as ["red"], or an object of "sha256" and "present"`
 
-func (c *compiler) custom(raw json.RawMessage) []customCondition {
-	if kindOf(raw) != kindObject && kindOf(raw) != kindNull {
-		c.add("custom", show(raw), `an object of custom fields, as {"team":["red"]}`)
+func (c *compiler) custom(v value) []customCondition {
+	if !c.is(v, kindObject) && !c.is(v, kindNull) {
+		c.refuse(v, `an object of custom fields, as {"team":["red"]}`)
 		return nil
 	}
-	var members []member
-	if kindOf(raw) == kindObject {
-		members = c.members("custom", raw)
+	if c.empty(v) {
+		c.refuse(v, wantSomeItem)
+		return nil
 	}
-	if len(members) == 0 {
-		c.add("custom", show(raw), wantSomeItem)
-	}
-	conditions := make([]customCondition, 0, len(members))
-	for _, m := range members {
-		path := join("custom", m.key)
-		if m.key == "" {
-			c.add(path, "no field name", "the name of a custom field")
+	c.once(v)
+	var conditions []customCondition
+	for name, v := range c.members(v) {
+		field, _ := c.string(name)
+		if field == "" {
+			c.refuseAs(v, "no field name", "the name of a custom field")
 		}
-		conditions = append(conditions, c.customCondition(path, m))
+		conditions = append(conditions, c.customCondition(field, v))
 	}
 	return conditions
 }
 
-func (c *compiler) customCondition(path string, m member) customCondition {
-	condition := customCondition{field: m.key}
-	switch kindOf(m.value) {
-	case kindList:
-		c.texts(path, m.value, func(_, text string) { condition.equal = append(condition.equal, text) })
+func (c *compiler) customCondition(field string, v value) customCondition {
+	condition := customCondition{field: field}
+	switch {
+	case c.is(v, kindList):
+		condition.equal = make([]string, 0, c.count(v))
+		c.texts(v, func(_ value, text string) { condition.equal = append(condition.equal, text) })
 		return condition
-	case kindObject:
-	default:
-		c.add(path, show(m.value), wantCustom)
+	case !c.is(v, kindObject) || c.empty(v):
+		c.refuse(v, wantCustom)
 		return condition
 	}
-	members := c.members(path, m.value)
-	if len(members) == 0 {
-		c.add(path, show(m.value), wantCustom)
-	}
-	for _, m := range members {
-		field := join(path, m.key)
-		switch m.key {
+	c.once(v)
+	for name, v := range c.members(v) {
+		switch key, _ := c.string(name); key {
 		case "sha256":
-			condition.sums = c.sums(field, m.value)
+			condition.sums = c.sums(v)
 		case "present":
-			condition.presence = c.presence(field, m.value)
+			condition.presence = c.presence(v)
 		default:
-			c.unknown(path, m.key, "sha256, present")
+			c.unknown(key, v, "sha256, present")
 		}
 	}
 	if condition.presence == presenceNo && len(condition.sums) > 0 {
-		c.add(path, "sha256 with present false", "one of the two: an absent field has no sum, so the rule never applies")
+		c.refuseAs(v, "sha256 with present false", "one of the two: an absent field has no sum, so the rule never applies")
 	}
 	return condition
 }
 
-func (c *compiler) sums(path string, raw json.RawMessage) [][sha256.Size]byte {
-	var sums [][sha256.Size]byte
-	c.texts(path, raw, func(path, text string) {
+func (c *compiler) sums(v value) [][sha256.Size]byte {
+	sums := make([][sha256.Size]byte, 0, c.count(v))
+	c.texts(v, func(v value, text string) {
 		sum, err := hex.DecodeString(text)
 		if err != nil || len(sum) != sha256.Size {
 			// Not shown: it may be the secret itself, which belongs in no log.
-			c.add(path, fmt.Sprintf("a text of %d bytes", len(text)), "the SHA-256 of the value, 64 hexadecimal digits")
+			c.refuseAs(v, fmt.Sprintf("a text of %d bytes", len(text)), "the SHA-256 of the value, 64 hexadecimal digits")
 			return
 		}
 		sums = append(sums, [sha256.Size]byte(sum))
@@ -225,35 +221,33 @@ func (c *compiler) sums(path string, raw json.RawMessage) [][sha256.Size]byte {
 	return sums
 }
 
-func (c *compiler) presence(path string, raw json.RawMessage) presence {
-	switch string(raw) {
+func (c *compiler) presence(v value) presence {
+	switch c.raw(v) {
 	case "true":
 		return presenceYes
 	case "false":
 		return presenceNo
 	}
-	c.add(path, show(raw), "true or false")
+	c.refuse(v, "true or false")
 	return presenceAny
 }
 
-// texts reads a list of at least one string and gives each, with its path, to
-// item. What is no string is a mistake and left out.
-func (c *compiler) texts(path string, raw json.RawMessage, item func(path, text string)) {
-	if kind := kindOf(raw); kind != kindList && kind != kindNull {
-		c.add(path, show(raw), "a list of strings")
+// texts reads a list of at least one string and gives each to item. What is no
+// string is a mistake and left out.
+func (c *compiler) texts(list value, item func(v value, text string)) {
+	if !c.is(list, kindList) && !c.is(list, kindNull) {
+		c.refuse(list, "a list of strings")
 		return
 	}
-	elements, err := elementsOf(raw)
-	if err != nil || len(elements) == 0 {
-		c.add(path, show(raw), wantSomeItem)
+	if c.empty(list) {
+		c.refuse(list, wantSomeItem)
 		return
 	}
-	for i, element := range elements {
-		path := path + "[" + strconv.Itoa(i) + "]"
-		if text, ok := textOf(element); ok {
-			item(path, text)
+	for _, v := range c.elements(list) {
+		if text, ok := c.string(v); ok {
+			item(v, text)
 		} else {
-			c.add(path, show(element), "a string")
+			c.refuse(v, "a string")
 		}
 	}
 }

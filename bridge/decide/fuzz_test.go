@@ -14,7 +14,8 @@ import (
 )
 
 // Whatever bytes come: no panic; an error is printable lines of bounded length;
-// and what compiles decides, and never on a request of a call that does not ask.
+// what compiles keeps its text and compiles again from it to the same decisions;
+// and it never decides on a request of a call that does not ask.
 func FuzzCompile(f *testing.F) {
 	files, err := filepath.Glob("../../testdata/rules/*.json")
 	if err != nil || len(files) == 0 {
@@ -35,10 +36,21 @@ func FuzzCompile(f *testing.F) {
 			checkErrorText(t, err.Error())
 			return
 		}
+		if doc.Source() != string(data) {
+			t.Errorf("source %q", doc.Source())
+		}
+		again, err := Compile(key, []byte(doc.Source()))
+		if err != nil {
+			t.Fatalf("compiles once, and then not: %v", err)
+		}
 		table := NewTable(1, Defaults{}, []*Document{doc})
+		tableAgain := NewTable(1, Defaults{}, []*Document{again})
 		for call := subjects.UnknownCall; call <= subjects.RecordDone; call++ {
 			in := Input{Call: call, Name: name, App: value, Addr: addr, Custom: fields(field, value)}
 			got := table.Decide(&in, time.Unix(1_800_000_000, 0))
+			if want := tableAgain.Decide(&in, time.Unix(1_800_000_000, 0)); got != want {
+				t.Errorf("%v: got %+v, then %+v", call, got, want)
+			}
 			if got.Rule != "" && !strings.HasPrefix(got.Rule, key+"/") {
 				t.Errorf("rule %q is not of document %q", got.Rule, key)
 			}

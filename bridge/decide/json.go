@@ -1,19 +1,19 @@
 package decide
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
+	"iter"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
 // encoding/json into structs is too lenient for rules: it takes "Effect" for
-// "effect", the last of two equal keys, and changes broken text silently. Here
-// the whole text is checked first and objects are then walked member by member.
+// "effect", the last of two equal keys, and changes broken text silently. It is
+// also too slow to start with a million documents. Here the whole text is read
+// once into a tree, and objects are walked member by member.
 
-// kind is the type of a JSON value, told by its first byte.
+// kind is the type of a JSON value.
 type kind uint8
 
 const (
@@ -25,166 +25,341 @@ const (
 	kindObject
 )
 
-// kindOf returns the kind of a valid JSON value.
-func kindOf(raw json.RawMessage) kind {
-	switch raw[0] {
-	case '"':
-		return kindString
-	case '[':
-		return kindList
-	case '{':
-		return kindObject
-	case 't', 'f':
-		return kindBool
-	case 'n':
-		return kindNull
-	}
-	return kindNumber
+// tree is a JSON text and its values, in the order of the text: behind an object
+// stand its names and values in turn, behind a list its elements.
+type tree struct {
+	text string
+	few  [64]span // enough for a document of one rule; no memory of its own
+	many []span   // those behind few
+	used value    // how many there are
 }
 
-// readJSON checks that data is exactly one JSON value in clean UTF-8 and returns
-// it. The error tells the place, ready to stand behind "got".
-func readJSON(data []byte) (json.RawMessage, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, errors.New("an empty document")
-	}
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("text that is not UTF-8 at %s", place(data, invalidUTF8(data)))
-	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		var syntax *json.SyntaxError
-		if !errors.As(err, &syntax) {
-			return nil, fmt.Errorf("no JSON (%w)", err)
-		}
-		return nil, fmt.Errorf("no JSON at %s (%w)", place(data, int(syntax.Offset)-1), syntax)
-	}
-	if at := loneSurrogate(data); at >= 0 {
-		return nil, fmt.Errorf(`half a surrogate pair (\u escape) at %s`, place(data, at))
-	}
-	return raw, nil
+// span is where one value stands, or the name of a member.
+type span struct {
+	start, end int32 // in the text, with the quotes or brackets
+	next       value // the first value behind this one and all inside it
+	kind       kind
+	escaped    bool // a string that is not what stands between its quotes
 }
 
-// place returns the line and column, in bytes, of an offset.
-func place(data []byte, offset int) string {
-	before := data[:min(max(offset, 0), len(data))]
-	line := 1 + bytes.Count(before, []byte{'\n'})
-	column := len(before) - bytes.LastIndexByte(before, '\n')
-	return fmt.Sprintf("line %d, column %d", line, column)
-}
+// value is a value's place in its tree. 0 is the whole text.
+type value int32
 
-func invalidUTF8(data []byte) int {
-	for i := 0; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 {
-			return i
-		}
-		i += size
+func (t *tree) span(v value) *span {
+	if int(v) < len(t.few) {
+		return &t.few[v]
 	}
-	return -1
+	return &t.many[int(v)-len(t.few)]
 }
 
-// loneSurrogate returns where an escape stands that is half a character, or -1.
-// Such text has no meaning and would be read as U+FFFD.
-func loneSurrogate(raw []byte) int {
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' { // in valid JSON only inside strings
-			continue
-		}
-		unit, ok := escapedUnit(raw[i:])
-		switch {
-		case !ok:
-			i++ // \n, \\, \" and their like
-		case unit < 0xD800 || unit > 0xDFFF:
-			i += 5
-		default:
-			low, ok := escapedUnit(raw[i+6:])
-			if unit > 0xDBFF || !ok || low < 0xDC00 || low > 0xDFFF {
-				return i
+func (t *tree) is(v value, k kind) bool { return t.span(v).kind == k }
+func (t *tree) raw(v value) string      { n := t.span(v); return t.text[n.start:n.end] }
+func (t *tree) empty(v value) bool      { return t.span(v).next == v+1 }
+
+// members walks the names and values of an object as they stand, repeated names
+// too.
+func (t *tree) members(object value) iter.Seq2[value, value] {
+	return func(yield func(name, v value) bool) {
+		for name := object + 1; name < t.span(object).next; name = t.span(name + 1).next {
+			if !yield(name, name+1) {
+				return
 			}
-			i += 11
 		}
 	}
-	return -1
 }
 
-// escapedUnit reads the \uXXXX that text starts with, if it does.
-func escapedUnit(text []byte) (uint64, bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return 0, false
+// count returns how many elements a list has.
+func (t *tree) count(list value) int {
+	n := 0
+	for range t.elements(list) {
+		n++
 	}
-	unit, err := strconv.ParseUint(string(text[2:6]), 16, 32)
-	return unit, err == nil
+	return n
 }
 
-// member is one key and value of an object.
-type member struct {
-	key   string
-	value json.RawMessage
-}
-
-// membersOf returns the members of a valid JSON object as they stand, repeated
-// keys too.
-func membersOf(raw json.RawMessage) ([]member, error) {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := decoder.Token(); err != nil {
-		return nil, fmt.Errorf("read object: %w", err)
-	}
-	var members []member
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return nil, fmt.Errorf("read object key: %w", err)
+// elements walks a list, with positions from 0.
+func (t *tree) elements(list value) iter.Seq2[int, value] {
+	return func(yield func(i int, v value) bool) {
+		i := 0
+		for v := list + 1; v < t.span(list).next; v = t.span(v).next {
+			if !yield(i, v) {
+				return
+			}
+			i++
 		}
-		m := member{key: fmt.Sprint(key)}
-		if err := decoder.Decode(&m.value); err != nil {
-			return nil, fmt.Errorf("read object member: %w", err)
-		}
-		members = append(members, m)
 	}
-	return members, nil
 }
 
-// elementsOf returns the elements of a valid JSON list.
-func elementsOf(raw json.RawMessage) ([]json.RawMessage, error) {
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("read list: %w", err)
-	}
-	return list, nil
-}
-
-// textOf returns the text of a JSON string, and false for any other kind.
-func textOf(raw json.RawMessage) (string, bool) {
-	if kindOf(raw) != kindString {
+// string returns the text of a string, and false for any other kind. It is a
+// part of the tree's text unless it has escapes.
+func (t *tree) string(v value) (string, bool) {
+	n := t.span(v)
+	if n.kind != kindString {
 		return "", false
 	}
+	if !n.escaped {
+		return t.text[n.start+1 : n.end-1], true
+	}
 	var text string
-	err := json.Unmarshal(raw, &text)
+	err := json.Unmarshal([]byte(t.raw(v)), &text)
 	return text, err == nil
 }
 
 // show returns a value as an error may print it: a string quoted and cut, a
 // number or word as it stands, lists and objects by their kind.
-func show(raw json.RawMessage) string {
-	empty := len(bytes.TrimSpace(raw[1:max(len(raw)-1, 1)])) == 0
-	switch kindOf(raw) {
+func (t *tree) show(v value) string {
+	switch t.span(v).kind {
 	case kindString:
-		text, _ := textOf(raw)
+		text, _ := t.string(v)
 		return quote(text)
 	case kindList:
-		if empty {
+		if t.empty(v) {
 			return "an empty list"
 		}
 		return "a list"
 	case kindObject:
-		if empty {
+		if t.empty(v) {
 			return "an empty object"
 		}
 		return "an object"
 	}
+	raw := t.raw(v)
 	if len(raw) > maxShown {
-		return string(raw[:maxShown]) + "…"
+		return raw[:maxShown] + "…"
 	}
-	return string(raw)
+	return raw
+}
+
+// path returns where a value stands inside another: custom.team[0].
+func (t *tree) path(from, to value) string {
+	path := ""
+	for from != to {
+		from, path = t.step(from, to, path)
+	}
+	return path
+}
+
+// step goes one level down from a list or object, to what holds the value to.
+func (t *tree) step(from, to value, path string) (value, string) {
+	if t.is(from, kindObject) {
+		for name, v := range t.members(from) {
+			if to < t.span(v).next {
+				text, _ := t.string(name)
+				return v, join(path, text)
+			}
+		}
+	}
+	for i, v := range t.elements(from) {
+		if to < t.span(v).next {
+			return v, path + "[" + strconv.Itoa(i) + "]"
+		}
+	}
+	return to, path
+}
+
+// maxDepth bounds how deep lists and objects may nest, as encoding/json does.
+const maxDepth = 10_000
+
+// read reads the tree of exactly one JSON value in clean UTF-8 (RFC 8259), and
+// reports whether the text is that; whyNoJSON tells what is wrong. Half a
+// surrogate pair is: it has no meaning.
+func (t *tree) read(text string) bool {
+	t.text = text
+	// Each value but the first stands behind one of these bytes.
+	most := 1 + strings.Count(text, ",") + strings.Count(text, ":") + strings.Count(text, "[") + strings.Count(text, "{")
+	if most > len(t.few) {
+		t.many = make([]span, most-len(t.few))
+	}
+	end, ok := t.scanValue(skipSpace(text, 0), 0)
+	return ok && skipSpace(text, end) == len(text) && utf8.ValidString(text)
+}
+
+// scanValue reads the value that starts at an offset and returns where it ends.
+func (t *tree) scanValue(at, depth int) (end int, ok bool) {
+	if at == len(t.text) {
+		return at, false
+	}
+	v := t.used
+	t.used++
+	k, escaped := kindNumber, false
+	switch t.text[at] {
+	case '"':
+		k = kindString
+		end, escaped, ok = scanString(t.text, at)
+	case '{':
+		k = kindObject
+		end, ok = t.scanObject(at, depth+1)
+	case '[':
+		k = kindList
+		end, ok = t.scanList(at, depth+1)
+	case 't':
+		k = kindBool
+		end, ok = scanWord(t.text, at, "true")
+	case 'f':
+		k = kindBool
+		end, ok = scanWord(t.text, at, "false")
+	case 'n':
+		k = kindNull
+		end, ok = scanWord(t.text, at, "null")
+	default:
+		end, ok = scanNumber(t.text, at)
+	}
+	*t.span(v) = span{start: int32(at), end: int32(end), next: t.used, kind: k, escaped: escaped}
+	return end, ok
+}
+
+func (t *tree) scanObject(at, depth int) (end int, ok bool) {
+	if depth > maxDepth {
+		return at, false
+	}
+	at = skipSpace(t.text, at+1)
+	if has(t.text, at, '}') {
+		return at + 1, true
+	}
+	for has(t.text, at, '"') {
+		if at, ok = t.scanValue(at, depth); !ok {
+			return at, false
+		}
+		if at = skipSpace(t.text, at); !has(t.text, at, ':') {
+			return at, false
+		}
+		if at, ok = t.scanValue(skipSpace(t.text, at+1), depth); !ok {
+			return at, false
+		}
+		at = skipSpace(t.text, at)
+		if has(t.text, at, '}') {
+			return at + 1, true
+		}
+		if !has(t.text, at, ',') {
+			return at, false
+		}
+		at = skipSpace(t.text, at+1)
+	}
+	return at, false
+}
+
+func (t *tree) scanList(at, depth int) (end int, ok bool) {
+	if depth > maxDepth {
+		return at, false
+	}
+	at = skipSpace(t.text, at+1)
+	if has(t.text, at, ']') {
+		return at + 1, true
+	}
+	for {
+		if at, ok = t.scanValue(at, depth); !ok {
+			return at, false
+		}
+		at = skipSpace(t.text, at)
+		if has(t.text, at, ']') {
+			return at + 1, true
+		}
+		if !has(t.text, at, ',') {
+			return at, false
+		}
+		at = skipSpace(t.text, at+1)
+	}
+}
+
+// has reports whether b stands at an offset, which may be the text's end.
+func has(text string, at int, b byte) bool { return at < len(text) && text[at] == b }
+
+func skipSpace(text string, at int) int {
+	for at < len(text) && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r') {
+		at++
+	}
+	return at
+}
+
+func scanWord(text string, at int, word string) (end int, ok bool) {
+	end = at + len(word)
+	return end, end <= len(text) && text[at:end] == word
+}
+
+func scanNumber(text string, at int) (end int, ok bool) {
+	if has(text, at, '-') {
+		at++
+	}
+	if has(text, at, '0') {
+		at++
+	} else if at, ok = scanDigits(text, at); !ok {
+		return at, false
+	}
+	if has(text, at, '.') {
+		if at, ok = scanDigits(text, at+1); !ok {
+			return at, false
+		}
+	}
+	if has(text, at, 'e') || has(text, at, 'E') {
+		at++
+		if has(text, at, '+') || has(text, at, '-') {
+			at++
+		}
+		if at, ok = scanDigits(text, at); !ok {
+			return at, false
+		}
+	}
+	return at, true
+}
+
+// scanDigits wants at least one digit.
+func scanDigits(text string, at int) (end int, ok bool) {
+	end = at
+	for end < len(text) && '0' <= text[end] && text[end] <= '9' {
+		end++
+	}
+	return end, end > at
+}
+
+// scanString reads a string from its opening quote on.
+func scanString(text string, at int) (end int, escaped, ok bool) {
+	for at++; at < len(text); at++ {
+		switch b := text[at]; {
+		case b == '"':
+			return at + 1, escaped, true
+		case b < ' ':
+			return at, escaped, false
+		case b == '\\':
+			escaped = true
+			size := escapeSize(text[at:])
+			if size == 0 {
+				return at, escaped, false
+			}
+			at += size - 1
+		}
+	}
+	return at, escaped, false
+}
+
+// escapeSize returns the length of the escape that text starts with, of both
+// halves of a pair together, or 0 when it is none.
+func escapeSize(text string) int {
+	if len(text) < 2 {
+		return 0
+	}
+	switch text[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	}
+	unit, ok := escapedUnit(text)
+	switch {
+	case !ok:
+		return 0
+	case unit < 0xD800 || unit > 0xDFFF:
+		return 6
+	}
+	low, ok := escapedUnit(text[6:])
+	if unit > 0xDBFF || !ok || low < 0xDC00 || low > 0xDFFF {
+		return 0
+	}
+	return 12
+}
+
+// escapedUnit reads the \uXXXX that text starts with, if it does.
+func escapedUnit(text string) (uint64, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	unit, err := strconv.ParseUint(text[2:6], 16, 32)
+	return unit, err == nil
 }

@@ -54,19 +54,19 @@ type conditions struct {
 
 // pack gives the rule its conditions.
 func (r *rule) pack(c *conditions) {
-	more := *c
-	more.streams = sorted(more.streams)
-	more.apps = sorted(more.apps)
-	for i := range more.custom {
-		more.custom[i].equal = sorted(more.custom[i].equal)
+	c.streams = sorted(c.streams)
+	c.apps = sorted(c.apps)
+	for i := range c.custom {
+		c.custom[i].equal = sorted(c.custom[i].equal)
 	}
-	slices.SortFunc(more.networks, netip.Prefix.Compare)
-	more.networks = slices.Compact(more.networks)
-	if len(more.streams) == 1 && len(more.globs) == 0 && len(more.streams[0]) <= maxInline {
-		r.streamLen = uint8(copy(r.stream[:], more.streams[0]))
-		more.streams = nil
+	slices.SortFunc(c.networks, netip.Prefix.Compare)
+	c.networks = slices.Compact(c.networks)
+	if len(c.streams) == 1 && len(c.globs) == 0 && len(c.streams[0]) <= maxInline {
+		r.streamLen = uint8(copy(r.stream[:], c.streams[0]))
+		c.streams = nil
 	}
-	if more.any() {
+	if c.any() {
+		more := *c
 		r.more = &more
 	}
 }
