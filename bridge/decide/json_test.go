@@ -16,7 +16,7 @@ import (
 // for broken characters, and reads the same values from them.
 func FuzzTree(f *testing.F) {
 	for _, text := range []string{
-		``, ` `, `{}`, "\t[ ]\r\n", `null`, `true`, `false`, `nul`, `tru`, `falsee`, `"`, `"a`, `"\`, `"\u`, `"\u12`, `"\x"`, "\"\x1f\"", "\"\x7f\"",
+		``, ` `, `{}`, "\t[ ]\r\n", `null`, `true`, `false`, `nul`, `tru`, `falsee`, `"`, `"a`, `"\`, `"\u`, `"\u12`, `"\x"`, `"\v"`, `"\0"`, "\"\x1f\"", "\"\x7f\"",
 		`0`, `-0`, `01`, `-`, `+1`, `.5`, `1.`, `1.5`, `1e`, `1e5`, `1E+05`, `1e-`, `1e400`, `9223372036854775808`, `0x1`, `1_0`, `NaN`,
 		`{"a":1,"b":[1,2,{"c":[]}],"a":"again"}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{a:1}`, `{"a":1 "b":2}`, `{1:2}`, `[1,]`, `[,1]`, `[1 2]`, `[1`, `{"a":1`, `]`, `}`,
 		`"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\ude00"`, `"\ud83dx"`, `"\ud83d\n"`, `"\ud83d\ud83d"`, `"\ud83d\u0041"`, `"\uD83D\uDE00"`, `"\\ud83d"`,
