@@ -42,14 +42,19 @@ const (
 	ReasonNotAsked  = "not_asked"  // the call only tells; nobody should have asked
 )
 
-// Input is what the rules may look at. Strings are decoded. Custom is what the
-// client chose; nil means none.
+// Input is what the rules may look at. Strings are decoded.
 type Input struct {
-	Call   subjects.Call
-	Name   string
-	App    string
-	Addr   string // IPv4 or IPv6 as the sender wrote it; anything else is in no network
-	Custom *subjects.Fields
+	Call     subjects.Call
+	Name     string
+	App      string
+	Addr     string // IPv4 or IPv6 as the sender wrote it; anything else is in no network
+	ClientID string
+
+	// "" where the call has none. All but Type are the client's claims.
+	Type, FlashVer, SWFURL, TCURL, PageURL string
+
+	Custom *subjects.Fields // what the client chose; nil: nothing
+	Keys   *Keys            // what tokens are checked with; nil: no token is good
 }
 
 // Decision is the answer to one request. The zero Decision is a denial.

@@ -131,7 +131,7 @@ func (c *compiler) rules(list value) []rule {
 	return rules
 }
 
-const ruleFields = "id, effect, calls, priority, name, app, addr, custom, not_before, expires_at, shadow, reason"
+const ruleFields = "id, effect, calls, priority, name, app, addr, custom, token, not_before, expires_at, shadow, reason"
 
 // rule reads one rule. What it makes of it is only meaningful when no mistake
 // was added.
@@ -203,7 +203,9 @@ func (c *compiler) field(r *rule, more *conditions, key string, v value) {
 		if c.raw(v) != "false" {
 			c.notEvaluated(key, v)
 		}
-	case "token", "when":
+	case "token":
+		more.token = c.token(v)
+	case "when":
 		c.notEvaluated(key, v)
 	default:
 		c.unknown(key, v, ruleFields)

@@ -21,7 +21,8 @@ type Considered struct {
 	Index    Index
 	Outcome  Outcome
 	Failed   Condition // the first condition that does not hold; NoCondition unless OutcomeFailed
-	Field    string    // the custom field, when Failed is ConditionCustom
+	Field    string    // the custom field, when Failed is ConditionCustom or ConditionToken
+	Why      string    // what is wrong with the token, when Failed is ConditionToken
 
 	rule *rule
 }
@@ -73,8 +74,12 @@ func (s *search) consider(c *candidate, index Index, failed Condition) {
 	if failed != NoCondition {
 		seen.Outcome = OutcomeFailed
 	}
-	if failed == ConditionCustom {
+	switch failed {
+	case ConditionCustom:
 		seen.Field = c.rule.more.failedCustom(&s.query).field
+	case ConditionToken:
+		token := c.rule.more.token
+		seen.Field, seen.Why = token.field, token.check(&s.query).Error()
 	}
 	*s.trail = append(*s.trail, seen)
 }

@@ -15,6 +15,7 @@ func TestExplain(t *testing.T) {
 		{"id":"over","effect":"allow","name":["cam-1"],"expires_at":"2026-11-23T12:00:00Z"},
 		{"id":"app","effect":"allow","name":["cam-1"],"app":["vod"]},
 		{"id":"addr","effect":"allow","name":["cam-1"],"addr":["10.0.0.0/8"]},
+		{"id":"token","effect":"allow","priority":8,"name":["cam-1"],"token":{"type":"hmac","field":"t","keys":["k"],"bind":["name"]}},
 		{"id":"team","effect":"allow","priority":9,"name":["cam-1"],"custom":{"team":["red"]}},
 		{"id":"other","effect":"allow","name":["cam-2"]}`)
 	in := Input{Call: subjects.Publish, Name: "cam-1", App: "live", Addr: "17.31.43.214"}
@@ -24,6 +25,7 @@ func TestExplain(t *testing.T) {
 	}
 	want := []Considered{
 		{Rule: "d/team", Effect: Allow, Priority: 9, Outcome: OutcomeFailed, Failed: ConditionCustom, Field: "team"},
+		{Rule: "d/token", Effect: Allow, Priority: 8, Outcome: OutcomeFailed, Failed: ConditionToken, Field: "t", Why: ErrTokenMissing.Error()},
 		{Rule: "d/winner", Effect: Deny, Priority: 5, Outcome: OutcomeDecides},
 		{Rule: "d/addr", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionAddr},
 		{Rule: "d/app", Effect: Allow, Outcome: OutcomeFailed, Failed: ConditionApp},

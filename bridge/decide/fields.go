@@ -125,11 +125,16 @@ func parseNetwork(text string) (network netip.Prefix, want string) {
 	if masked := network.Masked(); masked != network {
 		return netip.Prefix{}, quote(masked.String()) + ", the network itself: host bits are set"
 	}
+	return unmapped(network), ""
+}
+
+// unmapped returns a network of IPv4 written in IPv6 as IPv4.
+func unmapped(network netip.Prefix) netip.Prefix {
 	const mappedBits = 128 - 32
 	if network.Addr().Is4In6() && network.Bits() >= mappedBits {
-		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-mappedBits)
+		return netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-mappedBits)
 	}
-	return network, ""
+	return network
 }
 
 func (c *compiler) time(v value) time.Time {

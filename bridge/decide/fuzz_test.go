@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"bintubridge/subjects"
 )
 
@@ -78,6 +80,34 @@ func checkErrorText(t *testing.T, text string) {
 			}
 		}
 	}
+}
+
+// Whatever text comes as a token: no panic, and good is only what says the same
+// as the one that was signed.
+func FuzzToken(f *testing.F) {
+	i := newIssuer(f)
+	keys := i.keys(f)
+	mac := signHMAC(testSecret, noon.Add(time.Hour), "publish", "cam-1")
+	ed := sign(f, jwt.SigningMethodEdDSA, i.ed, map[string]any{"exp": noon.Unix() + 60, "sub": "cam-1", "x": []any{1, nil, "a"}})
+	hs := sign(f, jwt.SigningMethodHS256, []byte(testSecret), map[string]any{"exp": noon.Unix() + 60, "net": "10.0.0.0/8"})
+	for _, text := range []string{mac, ed, hs, mac[:20], ed[:40], "", "1.", ".", "..", forge(`{"alg":"none"}`, `{"exp":1e99}`, nil)} {
+		f.Add(text, "cam-1", "10.0.0.1")
+	}
+	conditions := []*Token{
+		mustToken(f, `{"type":"hmac","field":"t","keys":["ed","hs"],"bind":["call","name"]}`),
+		mustToken(f, `{"type":"jwt","field":"t","keys":["ed","hs","gone"],"alg":["EdDSA","HS256"]}`),
+		mustToken(f, `{"type":"jwt","field":"t","keys":["ed","hs"],"alg":["EdDSA","HS256"],"claims":{"net":{"cidr_contains":"addr"},"x":{"contains":"name"}}}`),
+	}
+	f.Fuzz(func(t *testing.T, text, name, addr string) {
+		in := Input{Call: subjects.Publish, Name: name, Addr: addr, Custom: fields("t", text), Keys: keys}
+		for n, condition := range conditions {
+			err := condition.Check(&in, noon)
+			genuine := n == 0 && text == mac && name == "cam-1" || n > 0 && (text == ed || text == hs)
+			if err == nil && !genuine {
+				t.Errorf("condition %d takes %q for %q", n, text, name)
+			}
+		}
+	})
 }
 
 func FuzzGlob(f *testing.F) {

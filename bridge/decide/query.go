@@ -20,6 +20,10 @@ type query struct {
 
 	digests [maxDigests]digest
 	spare   int // the digest to give up next when all are taken
+
+	token    *Token // whose inspection the next two are of; nil: none yet
+	tokenErr error
+	claims   *checkedToken
 }
 
 // maxDigests is how many fields a query keeps the sums of.
@@ -80,8 +84,12 @@ func (q *query) sum(field, value string) *[sha256.Size]byte {
 	}
 	d := &q.digests[q.spare]
 	q.spare = (q.spare + 1) % maxDigests
-	// A plain conversion would copy the value to the heap. Sum256 only reads.
-	bytes := unsafe.Slice(unsafe.StringData(value), len(value)) //nolint:gosec // G103, see above
-	d.field, d.sum = field, sha256.Sum256(bytes)
+	d.field, d.sum = field, sha256.Sum256(bytesOf(value))
 	return &d.sum
+}
+
+// bytesOf returns the text's own bytes, for what only reads them: a plain
+// conversion would copy them to the heap.
+func bytesOf(text string) []byte {
+	return unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // G103, see above
 }

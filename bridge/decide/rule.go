@@ -47,6 +47,7 @@ type conditions struct {
 	apps      []string
 	networks  []netip.Prefix
 	custom    []customCondition
+	token     *Token    // nil: none wanted
 	notBefore time.Time // zero: none
 	expiresAt time.Time // zero: none
 	reason    string    // no condition, but as rare
@@ -90,7 +91,7 @@ func in(values []string, value string) bool {
 
 func (c *conditions) any() bool {
 	return len(c.streams)+len(c.globs)+len(c.apps)+len(c.networks)+len(c.custom)+len(c.reason) > 0 ||
-		!c.notBefore.IsZero() || !c.expiresAt.IsZero()
+		c.token != nil || !c.notBefore.IsZero() || !c.expiresAt.IsZero()
 }
 
 func (r *rule) reason() string {
@@ -134,6 +135,7 @@ const (
 	ConditionApp       Condition = "app"
 	ConditionAddr      Condition = "addr"
 	ConditionCustom    Condition = "custom"
+	ConditionToken     Condition = "token"
 )
 
 // fails returns the first condition that does not hold, or NoCondition.
@@ -158,6 +160,8 @@ func (c *candidate) fails(q *query) Condition {
 		return ConditionAddr
 	case m.failedCustom(q) != nil:
 		return ConditionCustom
+	case m.token != nil && m.token.check(q) != nil:
+		return ConditionToken
 	}
 	return NoCondition
 }
