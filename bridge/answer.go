@@ -16,6 +16,9 @@ import (
 
 // The parts of the request path as the answerer needs them.
 type (
+	keyring interface {
+		Current() *decide.Keys
+	}
 	decider interface {
 		Decide(in *decide.Input, now time.Time) (d decide.Decision, revision uint64, ageMS int64)
 	}
@@ -33,6 +36,7 @@ type answerer struct {
 	name     string // of the bridge, in events
 	source   []byte // ce-source
 	full     FullPolicy
+	keys     keyring
 	rules    decider
 	spool    appender
 	log      *slog.Logger
@@ -47,7 +51,7 @@ type answerer struct {
 	exchange sync.Pool // of *exchange
 }
 
-func newAnswerer(cfg Config, rules decider, spool appender, log *slog.Logger) *answerer {
+func newAnswerer(cfg Config, keys keyring, rules decider, spool appender, log *slog.Logger) *answerer {
 	return &answerer{
 		dialect:  cfg.Dialect,
 		template: cfg.Subject,
@@ -55,6 +59,7 @@ func newAnswerer(cfg Config, rules decider, spool appender, log *slog.Logger) *a
 		name:     cfg.Name,
 		source:   subjects.AppendSource(nil, cfg.Name),
 		full:     cfg.SpoolFull,
+		keys:     keys,
 		rules:    rules,
 		spool:    spool,
 		log:      log,
@@ -134,8 +139,11 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 	if !x.req.Call.Asks() {
 		return subjects.Happened, receive.Accept
 	}
+	r := &x.req
 	x.input = decide.Input{
-		Call: x.req.Call, Name: x.req.Name, App: x.req.App, Addr: x.req.Addr, Custom: &x.req.Custom,
+		Call: r.Call, Name: r.Name, App: r.App, Addr: r.Addr, ClientID: r.ClientID,
+		Type: r.Type, FlashVer: r.FlashVer, SWFURL: r.SWFURL, TCURL: r.TCURL, PageURL: r.PageURL,
+		Custom: &r.Custom, Keys: a.keys.Current(),
 	}
 	d, revision, ageMS := a.rules.Decide(&x.input, now)
 	x.decision = subjects.Decision{

@@ -29,6 +29,11 @@ func (r tableRules) Decide(in *decide.Input, now time.Time) (decide.Decision, ui
 	return r.Table.Decide(in, now), r.Revision(), 180
 }
 
+// fixedKeys are keys that no file follows; the zero value has none.
+type fixedKeys struct{ keys *decide.Keys }
+
+func (f fixedKeys) Current() *decide.Keys { return f.keys }
+
 // memory keeps records, or fails.
 type memory struct {
 	records []string
@@ -118,7 +123,7 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(test.body, func(t *testing.T) {
 			mem := &memory{}
-			a := newAnswerer(testConfig(t), testTable(t, ingest), mem, slog.New(slog.DiscardHandler))
+			a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t, ingest), mem, slog.New(slog.DiscardHandler))
 			if got := a.Handle([]byte(test.body)); got != test.answer {
 				t.Errorf("answer %d, want %d", got, test.answer)
 			}
@@ -146,7 +151,7 @@ func TestAnswers(t *testing.T) {
 // Secrets are decided on and leave only as a hash, in the raw body too.
 func TestSecretsDoNotLeave(t *testing.T) {
 	mem := &memory{}
-	a := newAnswerer(testConfig(t), testTable(t, ingest), mem, slog.New(slog.DiscardHandler))
+	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t, ingest), mem, slog.New(slog.DiscardHandler))
 	for _, body := range []string{
 		"streamkey=test&foo=bar&call=publish&name=CD6xx-1",
 		"streamkey=test&streamkey=test&foo=%zz&call=publish&name=CD6xx-1",
@@ -165,7 +170,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 
 func TestEventKeepsEveryField(t *testing.T) {
 	mem := &memory{}
-	a := newAnswerer(testConfig(t), testTable(t), mem, slog.New(slog.DiscardHandler))
+	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t), mem, slog.New(slog.DiscardHandler))
 	a.Handle([]byte("foo=1&foo=2&call=record_done&recorder=r&name=n%22&path=p&type=ty&bytes_in=1&bytes_out=2&time=3&timestamp=-4" +
 		"&start=5&duration=6&reset=7&epoch=8&addr=a&clientid=c&app=ap&flashver=f&swfurl=s&tcurl=t&pageurl=pa&new=field"))
 	_, text := mem.event(t)
@@ -198,7 +203,7 @@ func TestSpoolTakesNothing(t *testing.T) {
 		t.Run(test.policy, func(t *testing.T) {
 			mem := &memory{err: errors.New("disk on fire")}
 			var log strings.Builder
-			a := newAnswerer(testConfig(t, "BRIDGE_SPOOL_FULL="+test.policy), testTable(t, ingest), mem, slog.New(slog.NewTextHandler(&log, nil)))
+			a := newAnswerer(testConfig(t, "BRIDGE_SPOOL_FULL="+test.policy), fixedKeys{}, testTable(t, ingest), mem, slog.New(slog.NewTextHandler(&log, nil)))
 			for i, body := range []string{"streamkey=test&call=publish&name=CD6xx-1", "call=publish&name=x", ""} {
 				if got := a.Handle([]byte(body)); got != test.want[i] {
 					t.Errorf("%q: %d, want %d", body, got, test.want[i])
@@ -226,7 +231,7 @@ func TestSpoolTakesNothing(t *testing.T) {
 
 func TestLongNameLeavesTheHeader(t *testing.T) {
 	mem := &memory{}
-	a := newAnswerer(testConfig(t), testTable(t), mem, slog.New(slog.DiscardHandler))
+	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t), mem, slog.New(slog.DiscardHandler))
 	name := strings.Repeat("\x01", 20_000)
 	a.Handle([]byte("call=done&name=" + name))
 	if event, _ := mem.event(t); event.Name != name {
@@ -248,7 +253,7 @@ func realAnswerer(t testing.TB) *answerer {
 			t.Error(err)
 		}
 	})
-	return newAnswerer(testConfig(t), testTable(t, ingest), s, slog.New(slog.DiscardHandler))
+	return newAnswerer(testConfig(t), fixedKeys{}, testTable(t, ingest), s, slog.New(slog.DiscardHandler))
 }
 
 // benchBodies are the five calls of a stream's life, with custom fields and a
@@ -302,11 +307,54 @@ func TestWrongDialectIsTold(t *testing.T) {
 		{"bintu", "addr=forged&" + bintu, 0},
 	} {
 		var log strings.Builder
-		a := newAnswerer(testConfig(t, "BRIDGE_DIALECT="+test.dialect), testTable(t), &memory{}, slog.New(slog.NewTextHandler(&log, nil)))
+		a := newAnswerer(testConfig(t, "BRIDGE_DIALECT="+test.dialect), fixedKeys{}, testTable(t), &memory{}, slog.New(slog.NewTextHandler(&log, nil)))
 		a.Handle([]byte(test.body))
 		a.Handle([]byte(test.body))
 		if told := strings.Count(log.String(), "BRIDGE_DIALECT"); told < test.told || strings.Count(log.String(), "\n") != test.told {
 			t.Errorf("%s reads %q: log %q", test.dialect, test.body, log.String())
+		}
+	}
+}
+
+// A token is checked as it came, with all the sender says, and leaves as a hash.
+func TestTokenDecidesAndIsRedacted(t *testing.T) {
+	key, err := decide.NewSecret([]byte("a secret of some length"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := decide.NewKeys(map[string]*decide.Key{"k1": key})
+	const condition = `{"type":"hmac","field":"token","keys":["k1"],"bind":["call","name","app","addr","clientid","type","flashver","swfurl","tcurl","pageurl"]}`
+	token, err := decide.CompileToken([]byte(condition))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := decide.Input{
+		Call: subjects.Publish, Name: "cam 1", App: "live", Addr: "192.0.2.7", ClientID: "7", Type: "record",
+		FlashVer: "FMLE", SWFURL: "swf", TCURL: "tc", PageURL: "page", Keys: keys,
+	}
+	text, err := token.Sign(&in, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sender = "&call=publish&name=cam+1&type=record&addr=192.0.2.7&clientid=7&app=live&flashver=FMLE&swfurl=swf&tcurl=tc&pageurl=page"
+	rules := testTable(t, `{"rules":[{"id":"r","effect":"allow","token":`+condition+`}]}`)
+	mem := &memory{}
+	a := newAnswerer(testConfig(t), fixedKeys{keys}, rules, mem, slog.New(slog.DiscardHandler))
+	if got := a.Handle([]byte("token=" + text + sender)); got != receive.Accept {
+		t.Errorf("a good token: %v", got)
+	}
+	event, raw := mem.event(t)
+	if got, _ := event.Custom.Get("token"); !strings.HasPrefix(got, "sha256:") || strings.Contains(raw, text) {
+		t.Errorf("the token has left: %s", raw)
+	}
+	for name, body := range map[string]string{
+		"another name":               "token=" + text + strings.Replace(sender, "cam", "dam", 1),
+		"another client":             "token=" + text + strings.Replace(sender, "clientid=7", "clientid=8", 1),
+		"a claim of the publisher's": "name=cam+1&token=" + text + strings.Replace(sender, "cam", "dam", 1),
+		"no token":                   "x=1" + sender,
+	} {
+		if got := a.Handle([]byte(body)); got != receive.Refuse {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"bintubridge/bridge/decide"
 	"bintubridge/bridge/embed"
 	"bintubridge/bridge/forward"
+	"bintubridge/bridge/keys"
 	"bintubridge/bridge/receive"
 	"bintubridge/bridge/rulestore"
 	"bintubridge/bridge/spool"
@@ -40,6 +41,7 @@ type Bridge struct {
 
 	receiver  *receive.Server
 	answers   *answerer
+	keys      *keys.File
 	rules     *rulestore.Store
 	toRules   chan struct{} // signalled when the bucket may be there again
 	spool     *spool.Spool
@@ -73,6 +75,9 @@ func (b *Bridge) open() (err error) {
 		if b.tls, err = receive.LoadTLS(b.cfg.TLSCert, b.cfg.TLSKey, b.log); err != nil {
 			return err
 		}
+	}
+	if b.keys, err = keys.Open(b.cfg.KeysFile, b.log); err != nil {
+		return err
 	}
 	if b.hookListener, err = b.listen("BRIDGE_LISTEN", b.cfg.Listen); err != nil {
 		return err
@@ -164,7 +169,7 @@ func (b *Bridge) startWatching() (err error) {
 
 // openServers makes the two servers; Run serves them.
 func (b *Bridge) openServers() (err error) {
-	b.answers = newAnswerer(b.cfg, b.rules, b.spool, b.log)
+	b.answers = newAnswerer(b.cfg, b.keys, b.rules, b.spool, b.log)
 	b.receiver = receive.New(receive.Config{
 		Path: b.cfg.HookPath, Secrets: b.cfg.HookSecrets,
 		AllowFrom: b.cfg.AllowFrom, TrustedProxies: b.cfg.TrustedProxies,
@@ -236,6 +241,9 @@ func (b *Bridge) Close() error {
 	}
 	if b.rules != nil {
 		errs = append(errs, b.rules.Close())
+	}
+	if b.keys != nil {
+		b.keys.Close()
 	}
 	if b.spool != nil {
 		errs = append(errs, b.spool.Close())

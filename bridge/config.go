@@ -45,6 +45,7 @@ type Config struct {
 	DefaultPlay    decide.Effect `env:"BRIDGE_DEFAULT_PLAY" envDefault:"deny" doc:"answer to a play that no rule matches: allow or deny"`
 	RulesBucket    string        `env:"BRIDGE_RULES_BUCKET" envDefault:"rules" doc:"NATS KV bucket with the rule documents"`
 	StaleAfter     time.Duration `env:"BRIDGE_RULES_STALE_AFTER" envDefault:"0s" doc:"rules not confirmed for this long are stale; 0 is never"`
+	KeysFile       string        `env:"BRIDGE_KEYS_FILE" doc:"JSON file of the keys that the rules' tokens are checked with, as {\"k1\":{\"secret\":\"<base64>\"},\"k2\":{\"public\":\"<PEM>\"}}; reloaded on change"`
 	Stale          StalePolicy   `env:"BRIDGE_RULES_STALE" envDefault:"keep" doc:"what stale rules do: keep deciding, or deny publish and play"`
 
 	Subject   subjects.Template `env:"BRIDGE_SUBJECT" envDefault:"stream.{call}" doc:"subject of events; {name} and {app} may be used"`

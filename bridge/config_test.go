@@ -82,7 +82,7 @@ func TestSecretFiles(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "both set") {
 		t.Errorf("both: %v", err)
 	}
-	if unknown := Unknown([]string{"BRIDGE_HOOK_SECRETS_FILE=x", "BRIDGE_NAME_FILE=x", "BRIDGE_KEYS_FILE=x", "OTHER=x"}); !slices.Equal(unknown, []string{"BRIDGE_KEYS_FILE", "BRIDGE_NAME_FILE"}) {
+	if unknown := Unknown([]string{"BRIDGE_HOOK_SECRETS_FILE=x", "BRIDGE_NAME_FILE=x", "BRIDGE_KEYS_FILE_FILE=x", "OTHER=x"}); !slices.Equal(unknown, []string{"BRIDGE_KEYS_FILE_FILE", "BRIDGE_NAME_FILE"}) {
 		t.Errorf("unknown %v", unknown)
 	}
 }

@@ -32,6 +32,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	m.spool(out, counter, gauge)
 	m.forward(counter, gauge)
 	m.rules(gauge)
+	m.keys(counter, gauge)
 	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
 	for name, l := range map[string]*link{"publish": m.b.publishing, "watch": m.b.watching} {
 		up := 0.0
@@ -125,4 +126,11 @@ func (m metrics) rules(gauge gaugeFunc) {
 	gauge(desc("rules_invalid_documents", "Rule documents that were refused; their last good version is in force."), float64(s.InvalidCount))
 	gauge(desc("rules_revision", "Revision of the rules in force."), float64(s.Revision))
 	gauge(desc("rules_age_seconds", "Time since the rules were last known to be current."), s.Age.Seconds())
+}
+
+func (m metrics) keys(counter countFunc, gauge gaugeFunc) {
+	s := m.b.keys.Status()
+	gauge(desc("keys", "Keys in force that tokens are checked with."), float64(s.Keys))
+	gauge(desc("keys_missing", "Keys that rules wanted for a request and that are not there; at most 16 are counted."), float64(len(s.Missing)))
+	counter(desc("keys_failures_total", "Changes of the keys file that could not be used."), s.Failures)
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -10,6 +11,7 @@ import (
 
 	"bintubridge/bridge/admin"
 	"bintubridge/bridge/forward"
+	"bintubridge/bridge/keys"
 	"bintubridge/bridge/receive"
 	"bintubridge/bridge/rulestore"
 	"bintubridge/bridge/spool"
@@ -24,6 +26,7 @@ type status struct {
 	Lost      uint64           `json:"lost_events"` // answered, and not kept
 	Receive   receive.Stats    `json:"receive"`
 	Rules     rulestore.Status `json:"rules"`
+	Keys      keys.Status      `json:"keys"`
 	Spool     spool.Stats      `json:"spool"`
 	Forward   forward.Stats    `json:"forward"`
 	Provision provisionStatus  `json:"provision"`
@@ -46,7 +49,7 @@ func (b *Bridge) status() any {
 	s := status{
 		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
 		Lost:    b.lost(),
-		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
+		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Keys: b.keys.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
 		Provision: *b.provision.status.Load(),
 		NATS: natsStatus{
 			Embedded: b.embedded != nil, Server: publishing.server,
@@ -75,7 +78,7 @@ const (
 // ready says what /readyz looks at. NATS and everything behind it are degraded,
 // never failed: the bridge decides and spools without them.
 func (b *Bridge) ready() []admin.Check {
-	return []admin.Check{b.rulesReady(), b.spoolReady(), b.forwardReady(), b.natsReady(), b.provisionReady()}
+	return []admin.Check{b.rulesReady(), b.keysReady(), b.spoolReady(), b.forwardReady(), b.natsReady(), b.provisionReady()}
 }
 
 func (b *Bridge) rulesReady() admin.Check {
@@ -89,6 +92,20 @@ func (b *Bridge) rulesReady() admin.Check {
 	}
 	if s.Trouble != "" && b.watching.connected() { // else the nats check tells
 		c.Detail += ": " + s.Trouble
+	}
+	return c
+}
+
+// keysReady is never failed: without a key its tokens are good for nobody, and
+// everything else decides as it did.
+func (b *Bridge) keysReady() admin.Check {
+	s := b.keys.Status()
+	c := admin.Check{Name: "keys", OK: true, Degraded: s.Err != "" || len(s.Missing) > 0, Detail: fmt.Sprintf("%d in force", s.Keys)}
+	if s.Err != "" {
+		c.Detail += "; the file is not used as it is: " + strings.ReplaceAll(s.Err, "\n", "; ")
+	}
+	if len(s.Missing) > 0 {
+		c.Detail += "; rules name keys that are not there: " + strings.Join(s.Missing, ", ")
 	}
 	return c
 }
