@@ -21,6 +21,7 @@ type (
 	}
 	decider interface {
 		Decide(in *decide.Input, now time.Time) (d decide.Decision, revision uint64, ageMS int64)
+		Shadow(m *decide.Shadows, in *decide.Input, now time.Time) []subjects.ShadowDecision
 	}
 	appender interface {
 		Append(payload []byte) (seq uint64, err error)
@@ -79,6 +80,7 @@ type exchange struct {
 	input    decide.Input
 	event    subjects.Event
 	decision subjects.Decision
+	shadow   decide.Shadows
 	envelope forward.Envelope
 	record   []byte
 }
@@ -150,6 +152,7 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 		Effect: d.Effect.String(), Rule: d.Rule, Reason: d.Reason, Revision: revision, RulesAgeMS: ageMS,
 	}
 	x.event.Decision = &x.decision
+	x.event.Shadow = a.rules.Shadow(&x.shadow, &x.input, now)
 	if d.Effect == decide.Allow {
 		return subjects.Happened, receive.Accept
 	}

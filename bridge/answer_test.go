@@ -358,3 +358,24 @@ func TestTokenDecidesAndIsRedacted(t *testing.T) {
 		}
 	}
 }
+
+// A shadow rule changes no answer, and stands in the event of that request alone.
+func TestShadowRulesAreRecorded(t *testing.T) {
+	rules := testTable(t, `{"rules":[{"id":"all","effect":"allow"},
+		{"id":"trial","effect":"deny","priority":9,"shadow":true,"name":["cam-*"]}]}`)
+	mem := &memory{}
+	a := newAnswerer(testConfig(t), fixedKeys{}, rules, mem, slog.New(slog.DiscardHandler))
+	for _, test := range []struct{ body, want string }{
+		{"call=publish&name=cam-1&addr=192.0.2.7", `"shadow":[{"rule":"doc0/trial","effect":"deny"}]`},
+		{"call=publish&name=dam-1&addr=192.0.2.7", ""},
+		{"call=play&name=cam-2&addr=192.0.2.7", `"shadow":[{"rule":"doc0/trial","effect":"deny"}]`},
+		{"call=publish_done&name=cam-1&addr=192.0.2.7", ""},
+	} {
+		if got := a.Handle([]byte(test.body)); got != receive.Accept {
+			t.Errorf("%s: %v", test.body, got)
+		}
+		if _, text := mem.event(t); strings.Contains(text, `"shadow"`) != (test.want != "") || !strings.Contains(text, test.want) {
+			t.Errorf("%s: %s", test.body, text)
+		}
+	}
+}

@@ -38,7 +38,7 @@ type Event struct {
 
 	Custom   Fields           `json:"custom"`
 	Decision *Decision        `json:"decision"` // calls that ask
-	Shadow   []ShadowDecision `json:"shadow"`   // rules under trial that matched
+	Shadow   []ShadowDecision `json:"shadow"`   // rules under trial that matched; at most 8, those first that would decide first
 	Extra    Fields           `json:"extra"`    // trusted fields this version does not know
 	Raw      string           `json:"raw"`      // the whole body, only where decoding lost something
 }

@@ -19,6 +19,7 @@ type Document struct {
 	key    string
 	source string
 	rules  []rule
+	shadow *Document // its shadow rules, which are not among rules; nil: none
 }
 
 // Key returns the key the document was compiled for.
@@ -29,7 +30,13 @@ func (d *Document) Key() string { return d.key }
 func (d *Document) Source() string { return d.source }
 
 // Rules returns how many rules the document has. None is valid.
-func (d *Document) Rules() int { return len(d.rules) }
+func (d *Document) Rules() int {
+	n := len(d.rules)
+	if d.shadow != nil {
+		n += len(d.shadow.rules)
+	}
+	return n
+}
 
 // Compile reads the rule document stored under key. A document is good as a
 // whole or not at all: the error joins a *RuleError for each mistake, the first
@@ -47,7 +54,11 @@ func Compile(key string, data []byte) (*Document, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	return &Document{key: key, source: c.text, rules: rules}, nil
+	doc := &Document{key: key, source: c.text, rules: rules}
+	if c.hasShadow {
+		doc.rules, doc.shadow = splitShadow(key, rules)
+	}
+	return doc, nil
 }
 
 // compiler reads one document.
@@ -60,6 +71,8 @@ type compiler struct {
 	base     value
 	position int    // 1-based
 	id       string // "" when it has none
+
+	hasShadow bool // a rule of the document is a shadow rule
 }
 
 // refuse adds a mistake: the value is not what is wanted.
@@ -200,9 +213,8 @@ func (c *compiler) field(r *rule, more *conditions, key string, v value) {
 	case "reason":
 		more.reason = c.reason(v)
 	case "shadow":
-		if c.raw(v) != "false" {
-			c.notEvaluated(key, v)
-		}
+		r.shadow, _ = c.boolean(v)
+		c.hasShadow = c.hasShadow || r.shadow
 	case "token":
 		more.token = c.token(v)
 	case "when":

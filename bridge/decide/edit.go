@@ -8,9 +8,10 @@ import (
 // changes and not what is there: a few microseconds for a document of one rule.
 // It belongs to one goroutine.
 type Edit struct {
-	table Table
-	owner *owner
-	spots []spot // of the rule at hand; its memory serves the next
+	table  Table
+	shadow *Edit // of the shadow rules; nil: unchanged
+	owner  *owner
+	spots  []spot // of the rule at hand; its memory serves the next
 }
 
 // Edit starts to change the table. The table itself stays as it is.
@@ -27,6 +28,7 @@ func (t *Table) Edit() *Edit {
 // there was none, and else is the very document that was put in; doc is nil when
 // it is removed.
 func (e *Edit) Replace(old, doc *Document) {
+	e.replaceShadow(old, doc)
 	if old != nil {
 		for i := range old.rules {
 			e.indexes(&old.rules[i], e.remove)
@@ -46,6 +48,7 @@ func (e *Edit) Replace(old, doc *Document) {
 func (e *Edit) Table(revision uint64) *Table {
 	t := e.table
 	t.revision = revision
+	t.shadow = e.shadowTable()
 	e.owner = new(owner)
 	return &t
 }

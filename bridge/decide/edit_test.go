@@ -76,7 +76,11 @@ func (m *editMachine) Empty(t *rapid.T) {
 	for _, key := range rapid.Permutation(slices.Sorted(maps.Keys(m.docs))).Draw(t, "order") {
 		edit.Replace(m.docs[key], nil)
 	}
-	for _, x := range []*index{&edit.table.starting, &edit.table.running} {
+	indexes := []*index{&edit.table.starting, &edit.table.running}
+	if edit.shadow != nil {
+		indexes = append(indexes, &edit.shadow.table.starting, &edit.shadow.table.running)
+	}
+	for _, x := range indexes {
 		if x.names.count+x.values.count+x.fields.len()+x.apps.count+x.rest.len()+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.prefixes != nil || x.grams != nil || x.addrs != nil {
 			t.Fatalf("left after all was deleted: %+v", x)
 		}
@@ -102,6 +106,9 @@ func (m *editMachine) check(t *rapid.T, v version) {
 		want := oracleDecide(v.docs, m.defaults, in, now)
 		if got := v.table.Decide(in, now); got != want {
 			t.Fatalf("got %+v, want %+v\nfor %+v at %v\nof %+v", got, want, in, now, v.docs)
+		}
+		if got, want := v.table.Shadow(new(Shadows), in, now), oracleShadow(v.docs, in, now); !slices.Equal(got, want) {
+			t.Fatalf("shadow: got %+v, want %+v\nfor %+v at %v\nof %+v", got, want, in, now, v.docs)
 		}
 		explained := v.table.Explain(in, now)
 		if explained.Decision != want {

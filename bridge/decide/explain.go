@@ -10,6 +10,7 @@ import (
 type Explanation struct {
 	Decision   Decision
 	Considered []Considered // in the order in which they decide
+	Shadow     []Considered // shadow rules that were looked at, likewise; they decide nothing
 }
 
 // Considered is a rule that was looked at: an index of the table brought it up
@@ -34,6 +35,7 @@ type Outcome string
 const (
 	OutcomeDecides   Outcome = "decides"
 	OutcomeOutranked Outcome = "outranked" // all conditions hold, another rule goes before it
+	OutcomeRecorded  Outcome = "recorded"  // a shadow rule, all conditions hold
 	OutcomeFailed    Outcome = "failed"    // a condition does not hold
 )
 
@@ -53,7 +55,7 @@ func (t *Table) Explain(in *Input, now time.Time) Explanation {
 			considered[i].Outcome = OutcomeDecides
 		}
 	}
-	return Explanation{Decision: t.decision(&s), Considered: considered}
+	return Explanation{Decision: t.decision(&s), Considered: considered, Shadow: t.explainShadow(in, now)}
 }
 
 // compare puts what decides first, and of a rule that several of its patterns

@@ -227,14 +227,21 @@ func (c *compiler) sums(v value) [][sha256.Size]byte {
 }
 
 func (c *compiler) presence(v value) presence {
-	switch c.raw(v) {
-	case "true":
+	switch yes, ok := c.boolean(v); {
+	case !ok:
+		return presenceAny
+	case yes:
 		return presenceYes
-	case "false":
-		return presenceNo
 	}
-	c.refuse(v, "true or false")
-	return presenceAny
+	return presenceNo
+}
+
+func (c *compiler) boolean(v value) (yes, ok bool) {
+	if !c.is(v, kindBool) {
+		c.refuse(v, "true or false")
+		return false, false
+	}
+	return c.raw(v) == "true", true
 }
 
 // texts reads a list of at least one string and gives each to item. What is no

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -42,7 +43,7 @@ func oracleDecide(docs map[string]oracleDocument, d Defaults, in *Input, now tim
 	best := math.Inf(-1)
 	for key, doc := range docs {
 		for i, rule := range doc.Rules {
-			if !oracleMatches(rule, in, now) {
+			if rule["shadow"] == true || !oracleMatches(rule, in, now) {
 				continue
 			}
 			priority, _ := rule["priority"].(float64)
@@ -77,6 +78,40 @@ func oracleDecide(docs map[string]oracleDocument, d Defaults, in *Input, now tim
 		return Decision{Effect: d.Play, Reason: "default"}
 	}
 	return Decision{Effect: Allow, Reason: "default"}
+}
+
+// oracleShadow lists every shadow rule that matches and keeps the best.
+func oracleShadow(docs map[string]oracleDocument, in *Input, now time.Time) []subjects.ShadowDecision {
+	if d := oracleDecide(docs, Defaults{}, in, now); d.Reason == "not_asked" || d.Reason == "empty_name" {
+		return nil
+	}
+	type match struct {
+		priority     float64
+		effect, rule string
+	}
+	var found []match
+	for key, doc := range docs {
+		for i, rule := range doc.Rules {
+			if rule["shadow"] != true || !oracleMatches(rule, in, now) {
+				continue
+			}
+			m := match{effect: rule["effect"].(string), rule: fmt.Sprintf("%s/#%d", key, i+1)}
+			m.priority, _ = rule["priority"].(float64)
+			if id, ok := rule["id"].(string); ok {
+				m.rule = key + "/" + id
+			}
+			found = append(found, m)
+		}
+	}
+	slices.SortFunc(found, func(a, b match) int {
+		// "deny" is behind "allow" in the alphabet.
+		return cmp.Or(cmp.Compare(b.priority, a.priority), strings.Compare(b.effect, a.effect), strings.Compare(a.rule, b.rule))
+	})
+	var shadow []subjects.ShadowDecision
+	for _, m := range found[:min(len(found), 8)] {
+		shadow = append(shadow, subjects.ShadowDecision{Rule: m.rule, Effect: m.effect})
+	}
+	return shadow
 }
 
 func oracleMatches(rule map[string]any, in *Input, now time.Time) bool {
@@ -198,7 +233,7 @@ func drawRule(t *rapid.T, id string) map[string]any {
 	with("id", func() any { return id })
 	with("reason", func() any { return "because " + id })
 	with("priority", func() any { return rapid.IntRange(-1, 1).Draw(t, "priority") })
-	with("shadow", func() any { return false })
+	with("shadow", func() any { return rapid.Bool().Draw(t, "shadow") })
 	texts("calls", drawCalls)
 	texts("name", drawGlob)
 	texts("app", drawApp)

@@ -27,12 +27,13 @@ type rule struct {
 	priority  int32
 	calls     callSet
 	effect    Effect
+	shadow    bool  // recorded, never enforced
 	streamLen uint8 // 0: more says what names
 	stream    [maxInline]byte
 }
 
 // maxInline is the longest stream name, in bytes, that stands in the rule.
-const maxInline = 32
+const maxInline = 31
 
 // isStream reports whether the rule has a stream name in itself and it is name.
 func (r *rule) isStream(name string) bool {

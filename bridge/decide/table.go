@@ -14,6 +14,7 @@ type Table struct {
 	defaults Defaults
 	rules    int
 	keys     keys
+	shadow   *Table // of the shadow rules; nil: none
 
 	// Rules that cut a running stream do not stand in the way of one that
 	// starts. A rule of both kinds of calls is in both.
@@ -36,8 +37,13 @@ func NewTable(revision uint64, d Defaults, docs []*Document) *Table {
 // Revision returns the revision the table was made with.
 func (t *Table) Revision() uint64 { return t.revision }
 
-// Rules returns how many rules the table has.
-func (t *Table) Rules() int { return t.rules }
+// Rules returns how many rules the table has, shadow rules included.
+func (t *Table) Rules() int {
+	if t.shadow == nil {
+		return t.rules
+	}
+	return t.rules + t.shadow.rules
+}
 
 // Decide answers one request at the time now. A call that only tells gets the
 // zero Effect with ReasonNotAsked. It does not allocate, as long as the address
@@ -79,7 +85,8 @@ func (t *Table) decision(s *search) Decision {
 // search looks for the rule that decides a query.
 type search struct {
 	query
-	best  *rule         // of those that match so far
+	best  *rule         // of those that match so far; with all the last of its rules, once it is full
+	all   *Shadows      // nil unless all that match are wanted
 	trail *[]Considered // nil unless every candidate is to be told
 }
 
@@ -118,7 +125,12 @@ func (s *search) offer(c candidate, index Index) {
 	if s.trail != nil {
 		s.consider(&c, index, failed)
 	}
-	if failed == NoCondition && (s.best == nil || c.rule.compare(s.best) < 0) {
+	if failed != NoCondition {
+		return
+	}
+	if s.all != nil {
+		s.best = s.all.add(c.rule)
+	} else if s.best == nil || c.rule.compare(s.best) < 0 {
 		s.best = c.rule
 	}
 }

@@ -182,6 +182,12 @@ func (s *Store) Decide(in *decide.Input, now time.Time) (d decide.Decision, revi
 	return table.Decide(in, now), table.Revision(), age.Milliseconds()
 }
 
+// Shadow returns the shadow rules that match the request, as decide.Table does. It
+// looks at the newest rules, which a push may have changed since a Decide before it.
+func (s *Store) Shadow(m *decide.Shadows, in *decide.Input, now time.Time) []subjects.ShadowDecision {
+	return s.view.Load().table.Shadow(m, in, now)
+}
+
 func (s *Store) age(now time.Time) time.Duration {
 	return max(now.Sub(s.started)-time.Duration(s.contact.Load()), 0)
 }
