@@ -73,6 +73,7 @@ type compiler struct {
 	id       string // "" when it has none
 
 	hasShadow bool // a rule of the document is a shadow rule
+	whens     int  // bytes of expressions so far
 }
 
 // refuse adds a mistake: the value is not what is wanted.
@@ -144,7 +145,7 @@ func (c *compiler) rules(list value) []rule {
 	return rules
 }
 
-const ruleFields = "id, effect, calls, priority, name, app, addr, custom, token, not_before, expires_at, shadow, reason"
+const ruleFields = "id, effect, calls, priority, name, app, addr, custom, token, when, not_before, expires_at, shadow, reason"
 
 // rule reads one rule. What it makes of it is only meaningful when no mistake
 // was added.
@@ -218,17 +219,10 @@ func (c *compiler) field(r *rule, more *conditions, key string, v value) {
 	case "token":
 		more.token = c.token(v)
 	case "when":
-		c.notEvaluated(key, v)
+		more.when = c.when(v)
 	default:
 		c.unknown(key, v, ruleFields)
 	}
-}
-
-// notEvaluated refuses a field of the contract that is not built yet. Leaving it
-// unread would make an allow rule weaker than it reads.
-func (c *compiler) notEvaluated(key string, v value) {
-	c.refuse(v, "the field left out: this version does not evaluate "+key+
-		" yet, and the document is refused so that nothing is silently weaker")
 }
 
 // once adds a mistake for each name of an object that came before.

@@ -23,7 +23,7 @@ type Considered struct {
 	Outcome  Outcome
 	Failed   Condition // the first condition that does not hold; NoCondition unless OutcomeFailed
 	Field    string    // the custom field, when Failed is ConditionCustom or ConditionToken
-	Why      string    // what is wrong with the token, when Failed is ConditionToken
+	Why      string    // what is wrong with the token, or how the expression failed
 
 	rule *rule
 }
@@ -82,6 +82,10 @@ func (s *search) consider(c *candidate, index Index, failed Condition) {
 	case ConditionToken:
 		token := c.rule.more.token
 		seen.Field, seen.Why = token.field, token.check(&s.query).Error()
+	case ConditionWhen:
+		if _, err := c.rule.more.when.eval(&s.query); err != nil {
+			seen.Why = quoteCut(err.Error(), maxComplaint)
+		}
 	}
 	*s.trail = append(*s.trail, seen)
 }

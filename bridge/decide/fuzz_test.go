@@ -30,6 +30,9 @@ func FuzzCompile(f *testing.F) {
 		}
 		f.Add("acme", data, "cam-1", "10.0.0.1", "team", "red")
 	}
+	f.Add("acme", []byte(`{"rules":[{"effect":"deny","shadow":true,"token":{"type":"hmac","field":"t","keys":["k"],"bind":["call","name"]}},
+		{"effect":"allow","token":{"type":"jwt","field":"t","keys":["k"],"alg":["EdDSA"],"claims":{"x":{"equals":"name","in":["a"],"cidr_contains":"addr"}}}}]}`), "cam-1", "10.0.0.1", "t", "1.x")
+	f.Add("acme", []byte(`{"rules":[{"effect":"allow","when":"custom.exists(k, k.matches('^a+$')) || inCIDR(addr, '10.0.0.0/8') && now > timestamp(custom.t)"}]}`), "cam-1", "10.0.0.1", "t", "x")
 	f.Add("a\x1b]", []byte(`{"rules":[{"\u202e\u0000":"\u0007","name":["\ud800"]}]}`), "", "unix:", "", "")
 	f.Add("", []byte("{\"rules\":[{\"custom\":{\"\xff\":[]}}]}"), "", "::1%a", "", "")
 	f.Fuzz(func(t *testing.T, key string, data []byte, name, addr, field, value string) {

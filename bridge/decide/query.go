@@ -24,6 +24,8 @@ type query struct {
 	token    *Token // whose inspection the next two are of; nil: none yet
 	tokenErr error
 	claims   *checkedToken
+
+	variables *variables // of expressions; nil: none has run yet
 }
 
 // maxDigests is how many fields a query keeps the sums of.

@@ -49,6 +49,7 @@ type conditions struct {
 	networks  []netip.Prefix
 	custom    []customCondition
 	token     *Token    // nil: none wanted
+	when      *when     // nil: none
 	notBefore time.Time // zero: none
 	expiresAt time.Time // zero: none
 	reason    string    // no condition, but as rare
@@ -92,7 +93,7 @@ func in(values []string, value string) bool {
 
 func (c *conditions) any() bool {
 	return len(c.streams)+len(c.globs)+len(c.apps)+len(c.networks)+len(c.custom)+len(c.reason) > 0 ||
-		c.token != nil || !c.notBefore.IsZero() || !c.expiresAt.IsZero()
+		c.token != nil || c.when != nil || !c.notBefore.IsZero() || !c.expiresAt.IsZero()
 }
 
 func (r *rule) reason() string {
@@ -137,6 +138,7 @@ const (
 	ConditionAddr      Condition = "addr"
 	ConditionCustom    Condition = "custom"
 	ConditionToken     Condition = "token"
+	ConditionWhen      Condition = "when"
 )
 
 // fails returns the first condition that does not hold, or NoCondition.
@@ -163,6 +165,8 @@ func (c *candidate) fails(q *query) Condition {
 		return ConditionCustom
 	case m.token != nil && m.token.check(q) != nil:
 		return ConditionToken
+	case m.when != nil && !m.when.holds(q, c.rule.effect):
+		return ConditionWhen
 	}
 	return NoCondition
 }

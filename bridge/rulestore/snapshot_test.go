@@ -210,7 +210,7 @@ func TestSnapshotOfNoUse(t *testing.T) {
 // A document that this version refuses is left out, the others are in force.
 func TestSnapshotWithRefusedDocument(t *testing.T) {
 	snap := sampleSnapshot()
-	snap.documents = append(snap.documents, savedDocument{key: "newer", data: []byte(`{"rules":[{"effect":"allow","when":"true"}]}`)})
+	snap.documents = append(snap.documents, savedDocument{key: "newer", data: []byte(`{"rules":[{"effect":"allow","of_tomorrow":true}]}`)})
 	f := openSnapshot(t, quick(t), snap)
 	if s := f.store.Status(); s.Documents != 2 || s.InvalidCount != 1 || !allowed(f.store, "cam") {
 		t.Errorf("status %+v", s)

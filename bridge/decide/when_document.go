@@ -1,0 +1,127 @@
+package decide
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
+)
+
+const (
+	// maxProgram bounds a regular expression, in instructions of its program:
+	// matching costs as many steps for each byte.
+	maxProgram = 1000
+	// maxWhenMistakes bounds how many mistakes of one expression are told.
+	maxWhenMistakes = 5
+	// maxComplaint bounds what is shown of CEL's own words, in bytes.
+	maxComplaint = 200
+)
+
+// wantWhen tells what an expression may be made of.
+func wantWhen() string {
+	return "a CEL expression of type bool over " + strings.Join(requestFields[fieldCall:], ", ") + " (texts), custom (a map of texts) and now (a timestamp)"
+}
+
+// when reads a rule's expression. What it returns is only meaningful when no
+// mistake was added.
+func (c *compiler) when(v value) *when {
+	text, ok := c.string(v)
+	c.whens += len(text)
+	switch {
+	case !ok || text == "":
+		c.refuse(v, wantWhen())
+		return nil
+	case len(text) > maxWhen:
+		c.refuseAs(v, fmt.Sprintf("an expression of %d bytes", len(text)), fmt.Sprintf("at most %d bytes", maxWhen))
+		return nil
+	case c.whens > maxWhens:
+		c.refuseAs(v, "too many expressions", fmt.Sprintf("at most %d bytes of them in one document; split it into several keys", maxWhens))
+		return nil
+	}
+	env, err := celEnv()
+	if err != nil {
+		c.refuseAs(v, quote(err.Error()), "an environment of CEL, which is a fault of this program")
+		return nil
+	}
+	checked, issues := env.Compile(text)
+	if issues.Err() != nil {
+		for _, e := range issues.Errors()[:min(len(issues.Errors()), maxWhenMistakes)] {
+			c.refuseAs(v, fmt.Sprintf("%s at line %d, column %d", quoteCut(e.Message, maxComplaint), e.Location.Line(), e.Location.Column()+1), wantWhen())
+		}
+		return nil
+	}
+	if !checked.OutputType().IsExactType(cel.BoolType) {
+		c.refuseAs(v, "an expression of type "+quote(checked.OutputType().String()), wantWhen())
+		return nil
+	}
+	return c.plan(v, env, checked)
+}
+
+// plan makes a checked expression ready to run, unless it may cost too much.
+func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
+	const cheaper = "a cheaper expression: compare single fields, nest no exists, all, map or filter, and do in name, addr or custom what those conditions can"
+	estimate, err := env.EstimateCost(checked, sizes{})
+	if err != nil || estimate.Max > maxCost {
+		c.refuseAs(v, fmt.Sprintf("an expression that may cost %d, over the limit of %d", estimate.Max, maxCost), cheaper)
+		return nil
+	}
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization), cel.CostLimit(maxCost))
+	if err != nil {
+		c.refuseAs(v, quoteCut(err.Error(), maxComplaint), wantWhen())
+		return nil
+	}
+	return &when{program: program}
+}
+
+// literalsOnly refuses patterns and networks that the request could choose, or
+// that are wrong or too large.
+type literalsOnly struct{}
+
+// Name names the validator.
+func (literalsOnly) Name() string { return "bridge.literals" }
+
+// Validate looks at every call of matches and inCIDR.
+func (literalsOnly) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues *cel.Issues) {
+	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		check := map[string]func(string) string{"matches": checkPattern, "inCIDR": checkNetwork}[e.AsCall().FunctionName()]
+		if check == nil {
+			return
+		}
+		args := e.AsCall().Args()
+		last := args[len(args)-1]
+		if last.Kind() != ast.LiteralKind {
+			issues.ReportErrorAtID(last.ID(), "%s wants a text that stands in the rule", e.AsCall().FunctionName())
+			return
+		}
+		text, _ := last.AsLiteral().(types.String)
+		if problem := check(string(text)); problem != "" {
+			issues.ReportErrorAtID(last.ID(), "%s", problem)
+		}
+	}))
+}
+
+func checkPattern(pattern string) string {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return "no regular expression: " + err.Error()
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxProgram {
+		return "a regular expression that is too large: repeat less"
+	}
+	return ""
+}
+
+func checkNetwork(network string) string {
+	if _, want := parseNetwork(network); want != "" {
+		return "no network: want " + want
+	}
+	return ""
+}
