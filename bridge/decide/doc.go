@@ -3,7 +3,9 @@
 //
 // It is pure: no I/O, no clock, no state. Compile reads one document and
 // reports all its mistakes together. NewTable joins documents into a table that
-// any number of goroutines may ask at once. Decide does not allocate.
+// any number of goroutines may ask at once. Decide does not allocate, but for a
+// CEL expression and the first sight of a JWT, which only run for a request that
+// all other conditions of their rule hold for.
 //
 // The answer never depends on the order of rules or documents. The matching
 // rule of the highest priority decides; at equal priority deny beats allow; and

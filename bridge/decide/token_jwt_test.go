@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -198,7 +199,7 @@ func TestJWT(t *testing.T) {
 			}
 			token := mustToken(t, `{"type":"jwt","field":"jwt",`+tt.wants+`}`)
 			for _, sight := range []string{"first", "second"} {
-				if got := token.Check(&in, at); got != tt.want {
+				if got := token.Check(&in, at); !errors.Is(got, tt.want) {
 					t.Errorf("at %s sight: got %v, want %v", sight, got, tt.want)
 				}
 			}

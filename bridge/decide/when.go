@@ -37,14 +37,15 @@ type when struct{ program cel.Program }
 // celEnv is what expressions are compiled in. It never changes; it is made when
 // the first expression comes, because that takes a millisecond.
 var celEnv = sync.OnceValues(func() (*cel.Env, error) {
-	opts := []cel.EnvOption{
+	opts := make([]cel.EnvOption, 0, 6+len(requestFields))
+	opts = append(opts,
 		cel.ParserExpressionSizeLimit(maxWhen),
 		cel.ParserRecursionLimit(maxNesting),
 		cel.ASTValidators(literalsOnly{}),
 		cel.Variable("custom", cel.MapType(cel.StringType, cel.StringType)),
 		cel.Variable("now", cel.TimestampType),
 		cel.Function("inCIDR", cel.Overload("in_cidr", []*cel.Type{cel.StringType, cel.StringType}, cel.BoolType, cel.BinaryBinding(inCIDR))),
-	}
+	)
 	for _, name := range requestFields[fieldCall:] {
 		opts = append(opts, cel.Variable(name, cel.StringType))
 	}

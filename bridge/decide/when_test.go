@@ -2,6 +2,7 @@ package decide
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -163,7 +164,7 @@ func TestWhenCostsAreBounded(t *testing.T) {
 	q := query{in: &in, now: noon}
 	evals := 0
 	for evals < 100 {
-		if _, err := doc.rules[0].more.when.eval(&q); err == errCost {
+		if _, err := doc.rules[0].more.when.eval(&q); errors.Is(err, errCost) {
 			break
 		}
 		evals++

@@ -16,14 +16,14 @@ import (
 	"bintubridge/subjects"
 )
 
-const tokenHelp = `
+const keysHelp = `
 Keys are read from the file that the bridge reads, BRIDGE_KEYS_FILE or --keys-file,
 and never from the command line. The flags stand for the fields of a rule's token
 condition and for those of the request.`
 
 // newToken returns the commands that make and check tokens.
 func newToken(getenv func(string) string) *cobra.Command {
-	token := newGroup("token", "Make tokens and find out why one is refused", tokenHelp)
+	token := newGroup("token", "Make tokens and find out why one is refused", keysHelp)
 	token.AddCommand(newTokenSign(getenv), newTokenVerify(getenv))
 	return token
 }
@@ -94,7 +94,7 @@ func newTokenSign(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sign --key NAME --name STREAM", Short: "Make an hmac token", Args: atMost(0),
 		Long: `Makes an hmac token and prints it. It holds for one call and stream name, or what
-else --bind lists, until --expires. JWT are made by their issuer.` + "\n" + tokenHelp,
+else --bind lists, until --expires. JWT are made by their issuer.` + "\n" + keysHelp,
 		Example: "  bridgectl token sign --key k1 --call publish --name CD6xx-123456 --expires 2h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			until, err := parseExpires(expires, time.Now())
@@ -139,7 +139,7 @@ func newTokenVerify(getenv func(string) string) *cobra.Command {
 		Use: "verify --key NAME[,NAME] --name STREAM [TOKEN]", Short: "Check a token as the bridge does, and say why it is refused", Args: atMost(1),
 		Long: `Checks a token by the bridge's own code. The token is read from standard input unless
 it is given. With --alg it is a JWT, else an hmac token. Exits with 1 when it is
-refused, and says why.` + "\n" + tokenHelp,
+refused, and says why.` + "\n" + keysHelp,
 		Example: `  bridgectl token verify --key k1,k2 --call publish --name CD6xx-123456 <token.txt
   bridgectl token verify --key issuer --alg EdDSA --claims '{"sub":{"equals":"name"}}' --name CD6xx-123456 <jwt.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
