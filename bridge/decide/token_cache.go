@@ -36,12 +36,12 @@ func (c *checkedTokens) find(sum, condition *[32]byte) *checkedToken {
 	return nil
 }
 
-func (c *checkedTokens) add(t *checkedToken, now time.Time) {
+func (c *checkedTokens) add(t *checkedToken) {
 	set := c.set(&t.sum, &t.condition)
 	place, first := 0, time.Time{}
 	for i := range set {
 		have := set[i].Load()
-		if have == nil || !now.Before(have.expires) {
+		if have == nil {
 			place = i
 			break
 		}

@@ -79,7 +79,7 @@ func (t *Token) checkJWT(q *query, value string) (*checkedToken, error) {
 	if err := c.within(q.now); err != nil {
 		return nil, err
 	}
-	q.in.Keys.checked.add(c, q.now)
+	q.in.Keys.checked.add(c)
 	return c, nil
 }
 

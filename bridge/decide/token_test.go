@@ -119,7 +119,7 @@ func TestHMAC(t *testing.T) {
 				at = noon
 			}
 			condition := `{"type":"hmac","field":"token",` + tt.wants + `}`
-			if got := mustToken(t, condition).Check(&in, at); got != tt.want {
+			if got := mustToken(t, condition).Check(&in, at); !errors.Is(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			rule := `{"id":"r","effect":"allow","calls":["publish","play","update_publish"],"token":` + condition + `}`

@@ -186,12 +186,21 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect("away", false, true, 2, "no such file")
+		expect("still away", false, true, 2, "no such file")
+		write(`{` + entry("k2", two) + `}`)
+		expect("back", false, true, 2, "")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		expect("away again", false, true, 3, "no such file")
+		write(`{` + entry("k2", two) + `}`)
+		expect("back as it was", false, true, 3, "")
 		write(`{` + entry("k1", one) + `}`)
-		expect("mended", true, false, 2, "")
+		expect("another key", true, false, 3, "")
 		if s := f.Status(); s.Keys != 1 || s.Loaded.IsZero() || s.File != path {
 			t.Errorf("%+v", s)
 		}
-		if n := strings.Count(log.String(), "level=ERROR"); n != 2 {
+		if n := strings.Count(log.String(), "level=ERROR"); n != 3 {
 			t.Errorf("%d errors are logged:\n%s", n, &log)
 		}
 		if s := f.Status(); len(s.Missing) != 1 || s.Missing[0] != "k2" || !strings.Contains(log.String(), "key=k2") {
