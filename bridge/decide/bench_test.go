@@ -51,6 +51,7 @@ func scenarios(tb testing.TB) []scenario {
 		}), in, Allow},
 		{"prefix-1k", table(1000, func(i int) string { return fmt.Sprintf(`{"effect":"allow","name":["cam-%d*"]}`, i) }), in, Allow},
 		{"many-grams", table(1000, func(i int) string { return fmt.Sprintf(`{"effect":"allow","name":["*-%d-*x*"]}`, i) }), with(func(in *Input) { in.Name = manyGrams }), Deny},
+		{"many-grams-hit", table(1000, func(i int) string { return fmt.Sprintf(`{"effect":"allow","name":["*-%d-*x*"]}`, i) }), with(func(in *Input) { in.Name = manyGrams + "x" }), Allow},
 		{"custom-many-pairs", table(20, func(i int) string { return fmt.Sprintf(`{"effect":"allow","custom":{"x%d":["red"]}}`, i) }), with(func(in *Input) { in.Custom = manyPairs() }), Deny},
 		{"unindexed-1k", table(1000, func(i int) string {
 			return fmt.Sprintf(`{"effect":"allow","not_before":"2099-01-01T00:00:00Z","priority":%d}`, i)

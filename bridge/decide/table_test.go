@@ -96,6 +96,7 @@ func TestDecide(t *testing.T) {
 		{name: "one of several names", rules: `{"id":"r","effect":"allow","name":["x","cam-1"]}`, in: publish(nil), want: by(Allow, "r")},
 		{name: "pattern", rules: `{"id":"r","effect":"allow","name":["cam-*"]}`, in: publish(nil), want: by(Allow, "r")},
 		{name: "pattern stands for nothing too", rules: `{"id":"r","effect":"allow","name":["cam-*"]}`, in: name("cam-"), want: by(Allow, "r")},
+		{name: "stars alone match an empty name too", rules: `{"id":"r","effect":"deny","calls":["update_play"],"name":["**"]}`, in: publish(func(in *Input) { in.Call, in.Name = subjects.UpdatePlay, "" }), want: by(Deny, "r")},
 		{name: "pattern misses", rules: `{"id":"r","effect":"allow","name":["cam-*"]}`, in: name("xcam-1"), want: none},
 		{name: "pattern may not overlap itself", rules: `{"id":"r","effect":"allow","name":["ab*ba"]}`, in: name("aba"), want: none},
 		{name: "pieces of a pattern may not overlap", rules: `{"id":"r","effect":"allow","name":["*a*a*"]}`, in: name("bab"), want: none},
@@ -167,6 +168,21 @@ func TestDecide(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+// An index finds rules by hashes of names. What decides is the name itself: two
+// names of one hash are two names.
+func TestCandidatesCheckTheName(t *testing.T) {
+	long := strings.Repeat("x", maxInline+1)
+	for _, list := range []string{`"cam-1"`, `"cam-1","b"`, `"` + long + `"`, `"cam-1","y*"`} {
+		doc := mustCompile(t, "d", `{"rules":[{"effect":"allow","name":[`+list+`]}]}`)
+		for _, name := range []string{"", "cam-2", "cam-11", "cam-", long + "x"} {
+			c := newCandidate(&doc.rules[0], anyGlob)
+			if got := c.fails(&query{in: &Input{Call: subjects.Publish, Name: name}}); got != ConditionName {
+				t.Errorf("%s and %q: failed %q", list, name, got)
+			}
+		}
 	}
 }
 
