@@ -58,3 +58,25 @@ func TestExplainWithoutRules(t *testing.T) {
 		}
 	}
 }
+
+// Each rule is found by its most telling condition.
+func TestExplainIndex(t *testing.T) {
+	in := Input{Call: subjects.Publish, Name: "cam-1-hd", App: "live", Addr: "10.0.0.1", Custom: fields("team", "red")}
+	for rule, want := range map[string]Index{
+		`"name":["cam-1-hd"],"addr":["10.0.0.1"]`:           IndexName,
+		`"name":["cam-*"],"app":["live"]`:                   IndexPrefix,
+		`"name":["*-hd"],"app":["live"]`:                    IndexPattern,
+		`"name":["c*m-1-hd"],"app":["live"]`:                IndexPattern,
+		`"name":["*"],"addr":["10.0.0.0/8"]`:                IndexAddr,
+		`"app":["live"],"custom":{"team":["red"]}`:          IndexValue,
+		`"app":["live"],"custom":{"team":{"present":true}}`: IndexField,
+		`"app":["live"],"custom":{"x":{"present":false}}`:   IndexApp,
+		`"custom":{"x":{"present":false}}`:                  IndexRest,
+		`"name":["*"]`:                                      IndexRest,
+	} {
+		got := rulesTable(t, `{"effect":"allow",`+rule+`}`).Explain(&in, noon)
+		if len(got.Considered) != 1 || got.Considered[0].Index != want || got.Considered[0].Outcome != OutcomeDecides {
+			t.Errorf("%s: %+v, want by %s", rule, got.Considered, want)
+		}
+	}
+}
