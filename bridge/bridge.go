@@ -44,9 +44,11 @@ type Bridge struct {
 	keys      *keys.File
 	rules     *rulestore.Store
 	toRules   chan struct{} // signalled when the bucket may be there again
+	toFleet   chan struct{} // signalled when the rules changed, or KV bridges may be there again
 	spool     *spool.Spool
 	forwarder *forward.Forwarder
 	provision *provisioner
+	fleet     *fleet
 
 	publishing, watching *link
 	embedded             *embed.Server
@@ -103,10 +105,11 @@ func (b *Bridge) open() (err error) {
 	}); err != nil {
 		return err
 	}
+	b.toFleet = make(chan struct{}, 1)
 	if b.rules, err = rulestore.Open(rulestore.Options{
 		Bucket: b.cfg.RulesBucket, SnapshotPath: filepath.Join(b.cfg.DataDir, "rules.snapshot"),
 		Defaults:   decide.Defaults{Publish: b.cfg.DefaultPublish, Play: b.cfg.DefaultPlay},
-		StaleAfter: b.cfg.StaleAfter, StaleDeny: b.cfg.Stale == StaleDeny, Log: b.log,
+		StaleAfter: b.cfg.StaleAfter, StaleDeny: b.cfg.Stale == StaleDeny, Changed: b.toFleet, Log: b.log,
 	}); err != nil {
 		return err
 	}
@@ -116,7 +119,10 @@ func (b *Bridge) open() (err error) {
 	if err := b.startWatching(); err != nil {
 		return err
 	}
-	return b.openServers()
+	if err := b.openServers(); err != nil {
+		return err
+	}
+	return b.startFleet()
 }
 
 // listen takes a port early, so that a taken one is the first thing to be told.
@@ -135,6 +141,7 @@ func (b *Bridge) startPublishing(opts provision.Options) (err error) {
 	b.publishing, err = connect(b.cfg, b.embedded, "publish", b.log, func() {
 		signal(toForward)
 		signal(toProvision)
+		signal(b.toFleet)
 	})
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ func (b *Bridge) startPublishing(opts provision.Options) (err error) {
 		return fmt.Errorf("NATS: %w", err)
 	}
 	b.provision = &provisioner{js: js, opts: opts, connected: toProvision, log: b.log}
-	b.provision.created = []chan<- struct{}{toForward, b.toRules}
+	b.provision.created = []chan<- struct{}{toForward, b.toRules, b.toFleet}
 	b.provision.hasRules = func() bool { return b.rules.Status().Documents > 0 }
 	b.provision.start(b.embedded != nil)
 	b.forwarder, err = forward.Start(forward.Options{
@@ -223,8 +230,9 @@ func (b *Bridge) natsURL() string {
 }
 
 // Close takes the bridge down in the direction of the data: intake, answers in
-// flight, spool to NATS for up to ten seconds, rules, connections, NATS. What
-// stays in the spool is sent after the next start, and is no error.
+// flight, spool to NATS for up to ten seconds, its key in KV bridges, rules,
+// connections, NATS. What stays in the spool is sent after the next start, and is no
+// error.
 func (b *Bridge) Close() error {
 	var errs []error
 	errs = append(errs, b.closeIntake())
@@ -238,6 +246,9 @@ func (b *Bridge) Close() error {
 	}
 	if b.provision != nil {
 		b.provision.close()
+	}
+	if b.fleet != nil {
+		b.fleet.close()
 	}
 	if b.rules != nil {
 		errs = append(errs, b.rules.Close())

@@ -19,3 +19,15 @@ type counters struct {
 	lost     counter                                           // of them, whose event the spool did not take
 	rejected counter                                           // answered 503, because the spool took no event
 }
+
+// totals adds up what KV bridges shows.
+func (c *counters) totals() subjects.BridgeEvents {
+	t := subjects.BridgeEvents{Lost: c.lost.Load()}
+	for call := range subjects.NumCalls {
+		for outcome := range c.requests {
+			t.Answered += c.requests[outcome][call].Load()
+		}
+		t.Denied += c.requests[subjects.Denied][call].Load()
+	}
+	return t
+}

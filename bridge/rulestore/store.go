@@ -40,6 +40,10 @@ type Options struct {
 	RetryMin      time.Duration // first wait after a failure; 1 s
 	RetryMax      time.Duration // longest wait after failures; 30 s
 
+	// Changed gets a signal after each change of the rules in force or of the
+	// documents refused, as long as it has room. Nil is allowed.
+	Changed chan<- struct{}
+
 	Log *slog.Logger // nil: silent
 }
 
@@ -214,4 +218,8 @@ func (s *Store) publish(source Source) {
 		invalid:      s.ledger.invalidShown(),
 		invalidCount: len(s.ledger.invalid),
 	})
+	select {
+	case s.opts.Changed <- struct{}{}:
+	default:
+	}
 }
