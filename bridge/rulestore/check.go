@@ -1,18 +1,23 @@
 package rulestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// info reads the state of the bucket's stream.
-func (f *follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+// checkTimeout bounds the request of a check: no change is taken meanwhile.
+const checkTimeout = time.Second
+
+// stream reads the state of the bucket's stream.
+func (f *follower) stream(ctx context.Context, timeout time.Duration) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	name := f.store.opts.Bucket
 	stream, err := f.js.Stream(ctx, "KV_"+name)
@@ -25,7 +30,7 @@ func (f *follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
 	}
-	return stream.CachedInfo(), nil
+	return stream, nil
 }
 
 func (f *follower) bucket(ctx context.Context) (jetstream.KeyValue, error) {
@@ -42,7 +47,8 @@ func (f *follower) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 // looks healthy, and is silent, when its bucket was replaced under it. A server
 // that does not answer is no such error: the watch may well be in order.
 func (f *follower) check(ctx context.Context, w *watch) error {
-	info, err := f.info(ctx)
+	before := f.store.ledger.last
+	stream, err := f.stream(ctx, checkTimeout)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || ctx.Err() != nil {
 		return err
 	}
@@ -50,16 +56,16 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 		f.failed(err)
 		return nil
 	}
-	f.drain(w)
-	f.flush()
 	f.recovered()
+	info := stream.CachedInfo()
+	f.drainTo(ctx, w, info.State.LastSeq)
 	l := f.store.ledger
 	switch last := info.State.LastSeq; {
 	case !info.Created.Equal(l.created):
 		return fmt.Errorf("%w: it was deleted and created again", errReload)
-	case last < l.last:
-		return fmt.Errorf("%w: it ends at revision %d, %d was seen", errReload, last, l.last)
-	case last > l.last:
+	case last < before:
+		return fmt.Errorf("%w: it ends at revision %d, %d was seen", errReload, last, before)
+	case last != l.last:
 		// On its way, most likely. But a watch that made no step since the last
 		// check, or a message that was removed before it came, ends here.
 		if f.lagging && f.laggedAt == l.last {
@@ -67,10 +73,11 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 		}
 		f.lagging, f.laggedAt = true, l.last
 		return nil
-	case info.State.NumSubjects != uint64(len(l.seen)):
-		// All messages were seen, so the bucket can only have fewer keys: some
-		// went without a message, or a marker expired.
-		return fmt.Errorf("%w: it has %d, %d are known", errVanished, info.State.NumSubjects, len(l.seen))
+	case !l.tail.IsZero() && !info.State.LastTime.Equal(l.tail):
+		return fmt.Errorf("%w: its revision %d is another message than it was", errReload, last)
+	}
+	if err := f.accountFor(ctx, stream); err != nil {
+		return err
 	}
 	f.lagging = false
 	f.store.touch()
@@ -78,70 +85,90 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 	return nil
 }
 
+// drainTo takes what is on its way up to a revision, and nothing beyond: the
+// bucket and the ledger are compared as of that.
+func (f *follower) drainTo(ctx context.Context, w *watch, last uint64) {
+	const patience = 100 * time.Millisecond
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for f.store.ledger.last < last {
+		select {
+		case e, ok := <-w.updates:
+			if !ok {
+				return // keepUp sees the closed channel too
+			}
+			f.take(e)
+			f.flush()
+			continue
+		case <-enough.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+}
+
+// maxMarkersAsked bounds how many markers one check asks for.
+const maxMarkersAsked = 1000
+
+// accountFor compares the number of keys. All messages were seen, so the bucket
+// can only have fewer: markers that expired, or keys that went without a message.
+func (f *follower) accountFor(ctx context.Context, stream jetstream.Stream) error {
+	l := f.store.ledger
+	known, there := l.keys(), int(stream.CachedInfo().State.NumSubjects)
+	expired := known - there
+	if expired > 0 && expired <= min(len(l.gone), maxMarkersAsked) {
+		for _, key := range f.markers() {
+			if expired == 0 {
+				break
+			}
+			ok, err := f.holds(ctx, stream, key)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errVanished, err)
+			}
+			if !ok {
+				delete(l.gone, key)
+				expired--
+			}
+		}
+	}
+	if expired != 0 {
+		return fmt.Errorf("%w: it has %d, %d are known", errVanished, there, known)
+	}
+	return nil
+}
+
+// markers returns the keys of the markers to ask for, the newest first: those
+// that expire are young.
+func (f *follower) markers() []string {
+	gone := f.store.ledger.gone
+	keys := make([]string, 0, len(gone))
+	for key := range gone {
+		if checkKey(key) == nil { // a wildcard would ask for others
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(gone[b], gone[a]) })
+	return keys[:min(len(keys), maxMarkersAsked)]
+}
+
+// holds reports whether the bucket has a message of the key.
+func (f *follower) holds(ctx context.Context, stream jetstream.Stream, key string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	subject := "$KV." + f.store.opts.Bucket + "." + key
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return false, fmt.Errorf("ask for a marker: %w", err)
+	}
+	return len(info.State.Subjects) > 0, nil
+}
+
 // refreshSnapshot saves the time of contact often enough that a bridge that was
 // killed and comes back does not take its rules for much older than they are.
 func (f *follower) refreshSnapshot() {
 	const perLimit = 4
 	limit := f.store.opts.StaleAfter
-	if limit > 0 && time.Since(f.offered) >= limit/perLimit {
+	if limit > 0 && time.Since(f.saved) >= limit/perLimit {
 		f.save()
 	}
-}
-
-// maxHistory bounds how many histories one load asks for.
-const maxHistory = 256
-
-// findLastGood puts, for each document that was refused, the newest good version
-// of its key into the fresh ledger: from the key's history since its last
-// delete, or else what was in force before.
-func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo, old, fresh *ledger) {
-	asked := 0
-	for key, bad := range fresh.invalid {
-		if _, ok := fresh.docs[key]; ok || checkKey(key) != nil {
-			continue
-		}
-		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
-			asked++
-			good, known, err := f.history(ctx, kv, key, info.Config.MaxMsgsPerSubject, old)
-			if err != nil {
-				f.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
-			}
-			if known {
-				if good.doc != nil {
-					fresh.docs[key] = good
-				}
-				continue
-			}
-		}
-		if good, ok := old.docs[key]; ok {
-			fresh.docs[key] = good
-		}
-	}
-}
-
-// history returns the newest version of key that compiles. Limit is how many
-// versions the bucket keeps. Known is false when the history is cut off before a
-// good version or a delete, so that it says nothing about what was in force
-// before. A shorter one begins with the key: nothing good came before it, and what a
-// snapshot has of the key has ended since.
-func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	versions, err := kv.History(ctx, key)
-	if err == nil {
-		err = ctx.Err() // the library ends a history that timed out like a whole one
-	}
-	if err != nil {
-		return record{}, false, fmt.Errorf("read history of key %s: %w", key, err)
-	}
-	for i := len(versions) - 1; i >= 0; i-- {
-		e := versions[i]
-		if e.Operation() != jetstream.KeyValuePut {
-			return record{}, true, nil
-		}
-		if good, err := compile(key, e.Value(), e.Revision(), old); err == nil {
-			return good, true, nil
-		}
-	}
-	return record{}, int64(len(versions)) < limit, nil
 }

@@ -27,6 +27,11 @@ type fakeStream struct {
 	info *jetstream.StreamInfo
 }
 
+// Info is asked for one subject, of which the fake has what info says.
+func (s fakeStream) Info(context.Context, ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	return s.info, nil
+}
+
 func (s fakeStream) CachedInfo() *jetstream.StreamInfo { return s.info }
 
 func TestCheck(t *testing.T) {
@@ -47,7 +52,12 @@ func TestCheck(t *testing.T) {
 		{"its tail is lost", func(s *fakeServer) { s.info.State.LastSeq = 6 }, 1, errReload, false, ""},
 		{"a message is on its way", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 1, nil, false, ""},
 		{"the message never comes", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 2, errReload, false, ""},
-		{"a key went", func(s *fakeServer) { s.info.State.NumSubjects = 1 }, 1, errVanished, false, ""},
+		{"its newest message is another", func(s *fakeServer) { s.info.State.LastTime = created.Add(time.Hour) }, 1, errReload, false, ""},
+		{"a marker expired", func(s *fakeServer) { s.info.State.NumSubjects = 1 }, 2, nil, true, ""},
+		{"a key went, the marker is there", func(s *fakeServer) {
+			s.info.State.NumSubjects, s.info.State.Subjects = 1, map[string]uint64{"$KV.rules.deleted": 1}
+		}, 1, errVanished, false, ""},
+		{"a key went, and the marker", func(s *fakeServer) { s.info.State.NumSubjects = 0 }, 1, errVanished, false, ""},
 		{"a key that was never seen", func(s *fakeServer) { s.info.State.NumSubjects = 3 }, 1, errVanished, false, ""},
 		{"the bucket is gone", func(s *fakeServer) { s.err = jetstream.ErrStreamNotFound }, 1, jetstream.ErrBucketNotFound, false, ""},
 		{"no answer", func(s *fakeServer) { s.err = context.DeadlineExceeded }, 2, nil, false, "deadline"},
@@ -59,10 +69,12 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			store.setTrouble("")
-			store.ledger.created, store.ledger.last = created, 7
-			store.ledger.seen["acme"], store.ledger.seen["deleted"] = struct{}{}, struct{}{}
+			l := store.ledger
+			l.created = created
+			l.apply(judge(version{key: "deleted", removed: true, message: message{6, created}}, l.docs))
+			l.apply(judge(version{key: "acme", data: []byte(allow("cam")), message: message{7, created}}, l.docs))
 			js := &fakeServer{}
-			js.info.Created, js.info.State.LastSeq, js.info.State.NumSubjects = created, 7, 2
+			js.info.Created, js.info.State.LastSeq, js.info.State.LastTime, js.info.State.NumSubjects = created, 7, created, 2
 			tt.change(js)
 			f := &follower{store: store, js: js, log: slog.New(slog.DiscardHandler)}
 			w := &watch{updates: make(chan jetstream.KeyValueEntry)}
@@ -93,13 +105,18 @@ func TestChangesOfAnEndedWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &follower{store: store, js: &fakeServer{err: context.DeadlineExceeded}, log: slog.New(slog.DiscardHandler)}
-	updates := make(chan jetstream.KeyValueEntry, 1)
-	updates <- fakeEntry{key: "acme", data: allow("cam"), revision: 1}
+	first, second := fakeEntry{key: "first", data: "{}", revision: 1}, fakeEntry{key: "acme", data: allow("cam"), revision: 2}
+	f.take(first)
+	f.flush()
+	updates := make(chan jetstream.KeyValueEntry, 2)
+	updates <- first
+	updates <- second
 	close(updates)
 	if err := f.catchUp(t.Context(), &watch{updates: updates}); err == nil {
 		t.Fatal("the end of the watch was not noticed")
 	}
-	updates = make(chan jetstream.KeyValueEntry, 1)
+	updates = make(chan jetstream.KeyValueEntry, 2)
+	updates <- second
 	updates <- nil
 	if err := f.catchUp(t.Context(), &watch{updates: updates}); err != nil {
 		t.Fatal(err)
@@ -118,11 +135,12 @@ type fakeEntry struct {
 func (e fakeEntry) Key() string                     { return e.key }
 func (e fakeEntry) Value() []byte                   { return []byte(e.data) }
 func (e fakeEntry) Revision() uint64                { return e.revision }
+func (e fakeEntry) Created() time.Time              { return time.Unix(1_800_000_000, int64(e.revision)) }
 func (e fakeEntry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
 
 func TestOptionsDefaults(t *testing.T) {
 	o, err := Options{StaleAfter: 30 * time.Second}.withDefaults()
-	if err != nil || o.Bucket != "rules" || o.CheckEvery != 10*time.Second || o.RetryMin != time.Second || o.RetryMax != 30*time.Second || o.Log == nil {
+	if err != nil || o.Bucket != "rules" || o.CheckEvery != 10*time.Second || o.RetryMin != 250*time.Millisecond || o.RetryMax != 30*time.Second || o.Log == nil {
 		t.Errorf("got %+v, %v", o, err)
 	}
 }

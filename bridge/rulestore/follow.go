@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"bintubridge/bridge/decide"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -29,19 +31,20 @@ var (
 )
 
 // follower keeps the store's ledger equal to the bucket. It is one goroutine
-// and owns all its fields and the ledger.
+// and owns all its fields.
 type follower struct {
 	store       *Store
 	js          jetstream.JetStream
 	reconnected <-chan struct{}
 	log         *slog.Logger
 
-	resumable bool      // the ledger was loaded whole from the bucket and kept up since
-	failures  int       // in a row
-	dirty     bool      // the ledger has changes that are not in force yet
-	lagging   bool      // the last check found the ledger behind the bucket,
-	laggedAt  uint64    // at this revision
-	offered   time.Time // when the saver last got a snapshot
+	resumable bool         // the ledger was loaded whole from the bucket and kept up since
+	failures  int          // in a row
+	edit      *decide.Edit // changes of the ledger that are not in force yet; nil: none
+	lagging   bool         // the last check found the ledger behind the bucket,
+	laggedAt  uint64       // at this revision
+	saved     time.Time    // when the saver was last woken
+	refusals  int          // told since the last check
 }
 
 // run follows until the context ends, one session after the other.
@@ -69,19 +72,20 @@ func (f *follower) run(ctx context.Context) {
 // session is one watch, from its start until something ends it.
 func (f *follower) session(ctx context.Context) error {
 	f.lagging = false
-	info, err := f.info(ctx) // before the watch: it accounts for all up to here
+	stream, err := f.stream(ctx, f.patience()) // before the watch: it accounts for all up to here
 	if err != nil {
 		return err
 	}
+	info := stream.CachedInfo()
 	kv, err := f.bucket(ctx)
 	if err != nil {
 		return err
 	}
 	l := f.store.ledger
-	resume := f.resumable && info.Created.Equal(l.created) && info.State.LastSeq >= l.last
+	resume := f.resumable && info.Created.Equal(l.created) && info.State.LastSeq >= l.last && l.seen.revision == l.last
 	from := uint64(0)
 	if resume {
-		from = l.last + 1
+		from = l.last
 	}
 	w, err := startWatch(ctx, kv, from)
 	if err != nil {
@@ -98,6 +102,13 @@ func (f *follower) session(ctx context.Context) error {
 	}
 	f.recovered()
 	return f.keepUp(ctx, w)
+}
+
+// patience is how long to wait for the first answer of a session. A request that
+// reaches a server while it starts is never answered: hence little at first.
+func (f *follower) patience() time.Duration {
+	const first, doublings = 250 * time.Millisecond, 5
+	return min(first<<min(f.failures, doublings), requestTimeout)
 }
 
 // next waits for the watch's next entry, nil at the end of the initial load.
@@ -124,47 +135,25 @@ func (f *follower) onReconnect(ok bool) error {
 	return errRewatch
 }
 
-// load reads the whole bucket into a new ledger. The old one stays in force
-// until all is there; what the bucket no longer has goes with it.
-func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
-	old, fresh := f.store.ledger, newLedger()
-	fresh.created, fresh.last = info.Created, info.State.LastSeq
-	stalled := time.NewTimer(requestTimeout)
-	defer stalled.Stop()
-	for {
-		e, err := f.next(ctx, w, stalled.C)
-		if err != nil {
-			return err
-		}
-		if e == nil {
-			break
-		}
-		if err := fresh.apply(e, old); err != nil {
-			f.refused(e, err, old.created.Equal(fresh.created) && old.invalid[e.Key()].Revision == e.Revision())
-		}
-		stalled.Reset(requestTimeout)
-	}
-	f.findLastGood(ctx, kv, info, old, fresh)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	f.store.ledger = fresh
-	f.resumable = true
-	f.swap()
-	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", fresh.last,
-		"documents", len(fresh.docs), "invalid", len(fresh.invalid))
-	return nil
-}
-
-// catchUp applies what came while the watch was away, and then makes sure that
-// no delete was missed: its marker may have expired meanwhile.
+// catchUp applies what came while the watch was away. It begins with the newest
+// message that was seen: when another one has its revision, or it is gone, the
+// bucket may have gone back to an older state and on from there.
 func (f *follower) catchUp(ctx context.Context, w *watch) error {
+	proven := false
 	stalled := time.NewTimer(requestTimeout)
 	defer stalled.Stop()
 	for {
 		e, err := f.next(ctx, w, stalled.C)
 		if err != nil {
 			return err
+		}
+		if !proven {
+			seen := f.store.ledger.seen
+			if e == nil || e.Revision() != seen.revision || !e.Created().Equal(seen.time) {
+				return fmt.Errorf("%w: revision %d is not the message it was, or is gone", errReload, seen.revision)
+			}
+			proven = true
+			continue
 		}
 		if e == nil {
 			break
@@ -192,6 +181,7 @@ func (f *follower) keepUp(ctx context.Context, w *watch) error {
 		case _, ok := <-f.reconnected:
 			return f.onReconnect(ok)
 		case <-ticker.C:
+			f.tellRest()
 			if err := f.check(ctx, w); err != nil {
 				return err
 			}
@@ -216,46 +206,66 @@ func (f *follower) drain(w *watch) {
 	}
 }
 
-// take applies one change to the ledger in use.
+// take applies one change to the ledger.
 func (f *follower) take(e jetstream.KeyValueEntry) {
 	if e == nil {
 		return
 	}
-	f.dirty = true
 	l := f.store.ledger
-	told := l.invalid[e.Key()].Revision == e.Revision()
-	if err := l.apply(e, l); err != nil {
-		f.refused(e, err, told)
+	told := l.invalid.told(e.Key(), e.Revision())
+	v := judge(versionOf(e), l.docs)
+	f.store.mine.Lock()
+	old, doc := l.apply(v)
+	f.store.mine.Unlock()
+	if f.edit == nil {
+		f.edit = f.store.view.Load().table.Edit()
+	}
+	if old != doc {
+		f.edit.Replace(old, doc)
+	}
+	if v.err != nil && !told {
+		f.refused(v)
 	}
 }
 
-// refused logs a document that does not compile, once for each revision.
-func (f *follower) refused(e jetstream.KeyValueEntry, err error, told bool) {
-	if !told {
+// refused logs a document that does not compile, up to a number that leaves the
+// log readable.
+func (f *follower) refused(v verdict) {
+	if f.refusals++; f.refusals <= maxInvalidShown {
 		f.log.Error("rules: document refused, the last good version of its key stays in force",
-			"key", fmt.Sprintf("%q", e.Key()), "revision", e.Revision(), "error", err)
+			"key", fmt.Sprintf("%q", v.key), "revision", v.revision, "error", v.err)
 	}
+}
+
+// tellRest logs how many refused documents were not logged one by one.
+func (f *follower) tellRest() {
+	if more := f.refusals - maxInvalidShown; more > 0 {
+		f.log.Error("rules: more documents refused", "documents", more)
+	}
+	f.refusals = 0
 }
 
 // flush puts changes of the ledger in force, if there are any.
 func (f *follower) flush() {
-	if f.dirty {
-		f.swap()
+	if f.edit == nil {
+		return
 	}
+	table := f.edit.Table(f.store.ledger.last)
+	f.edit = nil
+	f.swap(table)
 }
 
-// swap puts the ledger in force and has it saved.
-func (f *follower) swap() {
-	f.dirty = false
+// swap puts a table in force and has it saved.
+func (f *follower) swap(table *decide.Table) {
 	f.store.touch()
-	f.store.publish(SourceKV)
+	f.store.publish(table, SourceKV)
 	f.save()
 }
 
 func (f *follower) save() {
 	if f.store.saver != nil {
-		f.store.saver.offer(f.store.snapshot())
-		f.offered = time.Now()
+		f.store.saver.changed()
+		f.saved = time.Now()
 	}
 }
 

@@ -2,7 +2,6 @@ package rulestore
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -332,18 +331,6 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	in, now := decide.Input{Call: subjects.Publish, Name: "cam"}, time.Now()
 	if n := testing.AllocsPerRun(100, func() { f.store.Decide(&in, now) }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestInvalidShownIsBounded(t *testing.T) {
-	l := newLedger()
-	for i := range 3 * maxInvalidShown {
-		key := fmt.Sprintf("k%03d", i)
-		l.invalid[key] = InvalidDocument{Key: key}
-	}
-	shown := l.invalidShown()
-	if len(shown) != maxInvalidShown || !slices.IsSortedFunc(shown, func(a, b InvalidDocument) int { return strings.Compare(a.Key, b.Key) }) || shown[0].Key != "k000" {
-		t.Errorf("%d shown, the first %+v", len(shown), shown[0])
 	}
 }
 

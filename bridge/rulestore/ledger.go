@@ -1,9 +1,6 @@
 package rulestore
 
 import (
-	"bytes"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,65 +9,119 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ledger is what is known of one bucket. It belongs to one goroutine.
+// ledger is what is known of one bucket. Every key whose newest message the
+// bucket holds is in documents, invalid or gone; one that is refused and had a
+// good version is in two of them.
 type ledger struct {
 	created time.Time // of the bucket: its identity; zero: none seen yet
 	last    uint64    // the highest revision that is accounted for
+	seen    message   // the newest message that came
+	tail    time.Time // the bucket's time of last; zero: not known
 
-	docs    map[string]record          // in force
-	invalid map[string]InvalidDocument // newest versions that were refused
-	seen    map[string]struct{}        // every key whose newest message the bucket holds, markers too
+	docs    *documents        // in force
+	invalid *refusals         // newest versions that were refused
+	gone    map[string]uint64 // markers of deleted and expired keys, with their revisions
+	bare    int               // refused, and nothing in force
 }
 
-// record is the version of a document that is in force.
-type record struct {
-	doc      *decide.Document
-	data     []byte // as stored; never changed
+// message identifies a message of the bucket: after the bucket went back to an
+// older state, the same revision is another message, of another time.
+type message struct {
 	revision uint64
+	time     time.Time
 }
 
 func newLedger() *ledger {
-	return &ledger{
-		docs:    map[string]record{},
-		invalid: map[string]InvalidDocument{},
-		seen:    map[string]struct{}{},
+	return &ledger{docs: newDocuments(), invalid: newRefusals(), gone: map[string]uint64{}}
+}
+
+// keys returns how many keys the bucket holds a message of.
+func (l *ledger) keys() int { return l.docs.count + l.bare + len(l.gone) }
+
+// table compiles the documents in force into a table.
+func (l *ledger) table(d decide.Defaults) *decide.Table {
+	docs := make([]*decide.Document, 0, l.docs.count)
+	for r := range l.docs.all() {
+		docs = append(docs, r.doc)
+	}
+	return decide.NewTable(l.last, d, docs)
+}
+
+// version is a message of the bucket, or of the snapshot.
+type version struct {
+	key     string
+	data    []byte
+	removed bool // a marker
+	message
+}
+
+func versionOf(e jetstream.KeyValueEntry) version {
+	return version{
+		key: e.Key(), data: e.Value(), removed: e.Operation() != jetstream.KeyValuePut,
+		message: message{revision: e.Revision(), time: e.Created()},
 	}
 }
 
-// apply takes one message of the bucket. Known is where a document with the same
-// bytes may be found compiled already; it may be l. The error is a document that
-// was refused: the version in force, if any, stays.
-func (l *ledger) apply(e jetstream.KeyValueEntry, known *ledger) error {
-	key := e.Key()
-	l.last = max(l.last, e.Revision())
-	l.seen[key] = struct{}{}
-	if e.Operation() != jetstream.KeyValuePut {
-		delete(l.docs, key)
-		delete(l.invalid, key)
-		return nil
-	}
-	r, err := compile(key, e.Value(), e.Revision(), known)
-	if err != nil {
-		l.invalid[key] = InvalidDocument{Key: key, Revision: e.Revision(), Err: err.Error()}
-		return err
-	}
-	l.docs[key] = r
-	delete(l.invalid, key)
-	return nil
+// verdict is a version with what came of compiling it.
+type verdict struct {
+	version
+	doc *decide.Document // nil: removed, or refused
+	err error            // why it was refused
 }
 
-func compile(key string, data []byte, revision uint64, known *ledger) (record, error) {
-	if err := checkKey(key); err != nil {
-		return record{}, err
+// judge compiles a version. Known is where a document of the same bytes may be
+// found compiled already.
+func judge(v version, known *documents) verdict {
+	if v.removed {
+		return verdict{version: v}
 	}
-	if k, ok := known.docs[key]; ok && bytes.Equal(k.data, data) {
-		return record{doc: k.doc, data: k.data, revision: revision}, nil
+	if err := checkKey(v.key); err != nil {
+		return verdict{version: v, err: err}
 	}
-	doc, err := decide.Compile(key, data)
-	if err != nil {
-		return record{}, err
+	if k := known.get(v.key).doc; k != nil && k.Source() == string(v.data) {
+		return verdict{version: v, doc: k}
 	}
-	return record{doc: doc, data: data, revision: revision}, nil
+	doc, err := decide.Compile(v.key, v.data)
+	return verdict{version: v, doc: doc, err: err}
+}
+
+// apply takes one message of the bucket. It returns the document that was in
+// force for its key before, and the one that is now. A refused one changes
+// nothing.
+func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
+	if v.revision > l.last || v.revision == l.last && l.seen.revision < l.last {
+		l.last, l.seen, l.tail = v.revision, v.message, v.time
+	}
+	old = l.docs.get(v.key).doc
+	if old == nil && l.invalid.has(v.key) {
+		l.bare--
+	}
+	delete(l.gone, v.key)
+	if v.err != nil {
+		l.refuse(v)
+		return old, old
+	}
+	l.invalid.remove(v.key)
+	if v.removed {
+		l.docs.remove(v.key)
+		l.gone[v.key] = v.revision
+		return old, nil
+	}
+	l.docs.put(record{doc: v.doc, revision: v.revision})
+	return old, v.doc
+}
+
+func (l *ledger) refuse(v verdict) {
+	l.invalid.add(InvalidDocument{Key: v.key, Revision: v.revision, Err: v.err.Error()})
+	if l.docs.get(v.key).doc == nil {
+		l.bare++
+	}
+}
+
+// fallBack puts an older good version of a refused document in force.
+func (l *ledger) fallBack(r record) {
+	l.docs.put(r)
+	l.bare--
 }
 
 // checkKey refuses what the KV API would refuse and a plain publish to the
@@ -98,17 +149,4 @@ func validBucket(name string) bool {
 
 func isAlphanumeric(b byte) bool {
 	return '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
-}
-
-// invalidShown returns the first refused documents by key.
-func (l *ledger) invalidShown() []InvalidDocument {
-	if len(l.invalid) == 0 {
-		return nil
-	}
-	keys := slices.Sorted(maps.Keys(l.invalid))
-	shown := make([]InvalidDocument, 0, min(len(keys), maxInvalidShown))
-	for _, key := range keys[:cap(shown)] {
-		shown = append(shown, l.invalid[key])
-	}
-	return shown
 }

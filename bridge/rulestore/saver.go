@@ -1,9 +1,9 @@
 package rulestore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,42 +11,45 @@ import (
 	"time"
 )
 
-// saver writes snapshots on a goroutine of its own, so that a slow disk never
-// holds up the rules. Of several offered while it writes only the newest counts.
-type saver struct {
-	path  string
-	every time.Duration // least time between two writes
-	log   *slog.Logger
-	wake  chan struct{} // room for one
-	quit  chan struct{}
-	done  chan struct{}
+// restFactor is how many times as long as it wrote the saver rests, so that a
+// large snapshot takes no more than a small share of a processor and the disk.
+const restFactor = 10
 
-	mu   sync.Mutex
-	next *snapshot // to write; nil: nothing new
-	err  error     // of the last write
+// saver writes snapshots on a goroutine of its own, so that a slow disk never
+// holds up the rules. However often the rules changed while it wrote or rested,
+// it takes them as they are then.
+type saver struct {
+	path    string
+	every   time.Duration // least rest between two writes
+	current func() *snapshot
+	log     *slog.Logger
+	wake    chan struct{} // room for one: something changed
+	quit    chan struct{}
+	done    chan struct{}
+
+	mu  sync.Mutex
+	err error // of the last write
 }
 
-func startSaver(path string, every time.Duration, log *slog.Logger) *saver {
+func startSaver(path string, every time.Duration, current func() *snapshot, log *slog.Logger) *saver {
 	s := &saver{
-		path: path, every: every, log: log,
+		path: path, every: every, current: current, log: log,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go s.run()
 	return s
 }
 
-// offer has the snapshot written soon. It does not wait.
-func (s *saver) offer(snap *snapshot) {
-	s.mu.Lock()
-	s.next = snap
-	s.mu.Unlock()
+// changed has a snapshot written soon. It does not wait.
+func (s *saver) changed() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// close writes what was offered last and returns the error of the last write.
+// close writes what has changed since the last snapshot, and returns the error
+// of the last write.
 func (s *saver) close() error {
 	close(s.quit)
 	<-s.done
@@ -67,39 +70,40 @@ func (s *saver) trouble() string {
 
 func (s *saver) run() {
 	defer close(s.done)
-	pause := time.NewTimer(0)
-	defer pause.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for {
 		select {
+		case <-rest.C:
 		case <-s.quit:
-			s.write()
+			s.finish()
 			return
-		case <-pause.C:
 		}
 		select {
-		case <-s.quit:
-			s.write()
-			return
 		case <-s.wake:
-			s.write()
-			pause.Reset(s.every)
+		case <-s.quit:
+			s.finish()
+			return
 		}
+		began := time.Now()
+		s.write()
+		rest.Reset(max(s.every, restFactor*time.Since(began)))
 	}
 }
 
-// write saves the newest snapshot, if there is a new one. A failure is logged
-// when it is the first of a row; the next snapshot tries again.
-func (s *saver) write() {
-	s.mu.Lock()
-	snap := s.next
-	s.next = nil
-	failing := s.err != nil
-	s.mu.Unlock()
-	if snap == nil {
-		return
+func (s *saver) finish() {
+	select {
+	case <-s.wake:
+		s.write()
+	default:
 	}
-	err := replaceFile(s.path, snap.encode())
-	if err != nil && !failing {
+}
+
+// write saves the rules as they are. A failure is logged when it is the first of
+// a row; the next snapshot tries again.
+func (s *saver) write() {
+	err := replaceFile(s.path, s.current())
+	if err != nil && s.trouble() == "" {
 		s.log.Error("rules: snapshot not written; a restart without NATS would decide by the one before", "error", err)
 	}
 	s.mu.Lock()
@@ -127,18 +131,14 @@ func prepareFolder(path string) error {
 	return nil
 }
 
-// replaceFile puts data in the place of the file at path, whole or not at all,
-// also over a power cut.
-func replaceFile(path string, data []byte) error {
+// replaceFile puts the snapshot in the place of the file at path, whole or not
+// at all, also over a power cut.
+func replaceFile(path string, snap *snapshot) error {
 	file, err := os.OpenFile(temporary(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create rules snapshot: %w", err)
 	}
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(writeFile(file, snap), file.Close()); err != nil {
 		return fmt.Errorf("write rules snapshot: %w", err)
 	}
 	if err := os.Rename(temporary(path), path); err != nil {
@@ -154,56 +154,13 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// readSnapshot returns the snapshot on disk, or nil when there is none that can
-// be used, which is logged.
-func (s *Store) readSnapshot() *snapshot {
-	path := s.opts.SnapshotPath
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var snap *snapshot
-	if err == nil {
-		snap, err = decodeSnapshot(data)
-	}
-	if err == nil && snap.bucket != s.opts.Bucket {
-		err = fmt.Errorf("it is of bucket %q, want %q", snap.bucket, s.opts.Bucket)
-	}
+func writeFile(file *os.File, snap *snapshot) error {
+	sum, err := snap.encode(file)
 	if err != nil {
-		s.opts.Log.Warn("rules: snapshot ignored, waiting for the bucket", "path", path, "error", err)
-		return nil
+		return err
 	}
-	return snap
-}
-
-// restore compiles a snapshot's documents. One that this version refuses, for
-// another version wrote it, is logged and left out.
-func (s *Store) restore(snap *snapshot) *ledger {
-	l := newLedger()
-	l.created, l.last = snap.created, snap.revision
-	for _, d := range snap.documents {
-		r, err := compile(d.key, d.data, d.revision, l)
-		if err != nil {
-			s.opts.Log.Error("rules: document of the snapshot refused", "key", fmt.Sprintf("%q", d.key), "revision", d.revision, "error", err)
-			l.invalid[d.key] = InvalidDocument{Key: d.key, Revision: d.revision, Err: err.Error()}
-			continue
-		}
-		l.docs[d.key] = r
+	if _, err := file.WriteAt(binary.LittleEndian.AppendUint32(nil, sum), sumAt); err != nil {
+		return err
 	}
-	return l
-}
-
-// snapshot returns the rules in force for the saver. Only the owner of the
-// ledger may call it.
-func (s *Store) snapshot() *snapshot {
-	snap := &snapshot{
-		bucket:   s.opts.Bucket,
-		created:  s.ledger.created,
-		contact:  s.started.Add(time.Duration(s.contact.Load())),
-		revision: s.ledger.last,
-	}
-	for key, r := range s.ledger.docs {
-		snap.documents = append(snap.documents, savedDocument{key: key, data: r.data, revision: r.revision})
-	}
-	return snap
+	return file.Sync()
 }

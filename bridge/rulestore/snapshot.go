@@ -1,10 +1,13 @@
 package rulestore
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
+	"io"
 	"time"
 )
 
@@ -25,7 +28,9 @@ import (
 const (
 	snapshotMagic   = "bbrules\n"
 	snapshotVersion = 1
+	sumAt           = 12
 	checkedFrom     = 16
+	snapshotBuffer  = 256 << 10
 )
 
 // Errors of a snapshot file that cannot be used.
@@ -36,50 +41,49 @@ var (
 
 // snapshot is the rules in force at one time.
 type snapshot struct {
-	bucket    string
-	created   time.Time // of the bucket
-	contact   time.Time // when the rules were last known to be current
-	revision  uint64
-	documents []savedDocument
+	snapshotHeader
+	documents frozen
 }
 
-// savedDocument is a good version of a document. Data is shared with the ledger
-// and never changed.
-type savedDocument struct {
-	key      string
-	data     []byte
+// snapshotHeader is what a snapshot says of the rule set as a whole.
+type snapshotHeader struct {
+	bucket   string
+	created  time.Time // of the bucket
+	contact  time.Time // when the rules were last known to be current
 	revision uint64
 }
 
-func castagnoli(data []byte) uint32 {
-	return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
-}
-
-func (s *snapshot) encode() []byte {
-	size := checkedFrom + 28 + 4 + len(s.bucket)
-	for _, d := range s.documents {
-		size += 16 + len(d.key) + len(d.data)
-	}
+// encode writes the snapshot, but for the sum, which it returns: it belongs at
+// sumAt.
+func (s *snapshot) encode(w io.Writer) (sum uint32, err error) {
+	e := snapshotWriter{out: bufio.NewWriterSize(w, snapshotBuffer), sum: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	le := binary.LittleEndian
-	b := make([]byte, 0, size)
-	b = append(b, snapshotMagic...)
-	b = le.AppendUint32(b, snapshotVersion)
-	b = le.AppendUint32(b, 0) // the sum, below
-	b = le.AppendUint64(b, unixNano(s.created))
+	b := le.AppendUint32([]byte(snapshotMagic), snapshotVersion)
+	_, _ = e.out.Write(le.AppendUint32(b, 0)) // bufio keeps the error for Flush
+	b = le.AppendUint64(b[:0], unixNano(s.created))
 	b = le.AppendUint64(b, unixNano(s.contact))
 	b = le.AppendUint64(b, s.revision)
-	b = le.AppendUint32(b, uint32(len(s.documents)))
-	b = appendText(b, s.bucket)
-	for _, d := range s.documents {
-		b = le.AppendUint64(b, d.revision)
-		b = appendText(b, d.key)
-		b = appendText(b, d.data)
+	b = le.AppendUint32(b, uint32(s.documents.count))
+	e.write(appendText(b, s.bucket))
+	for r := range s.documents.all() {
+		b = le.AppendUint64(b[:0], r.revision)
+		b = appendText(b, r.doc.Key())
+		e.write(appendText(b, r.doc.Source()))
 	}
-	le.PutUint32(b[12:], castagnoli(b[checkedFrom:]))
-	return b
+	return e.sum.Sum32(), e.out.Flush()
 }
 
-func appendText[T string | []byte](b []byte, text T) []byte {
+type snapshotWriter struct {
+	out *bufio.Writer
+	sum hash.Hash32
+}
+
+func (w *snapshotWriter) write(b []byte) {
+	_, _ = w.sum.Write(b)
+	_, _ = w.out.Write(b)
+}
+
+func appendText(b []byte, text string) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(text)))
 	return append(b, text...)
 }
@@ -98,52 +102,82 @@ func fromUnixNano(ns uint64) time.Time {
 	return time.Unix(0, int64(ns))
 }
 
-// decodeSnapshot reads a snapshot file. The snapshot keeps data. The error is
-// errFormat for a file of another version and errCorrupt for a damaged one.
-func decodeSnapshot(data []byte) (*snapshot, error) {
-	if len(data) < checkedFrom || string(data[:8]) != snapshotMagic {
-		return nil, fmt.Errorf("%w: no snapshot header in %d bytes", errCorrupt, len(data))
+// decodeSnapshot reads a snapshot file of size bytes and gives each document to
+// document, which may keep it. Nothing of it may count before decodeSnapshot has
+// returned without an error: the sum is known at the end. The error is errFormat
+// for a file of another version and errCorrupt for a damaged one.
+func decodeSnapshot(from io.Reader, size int64, document func(version)) (snapshotHeader, error) {
+	r := snapshotReader{in: bufio.NewReaderSize(from, snapshotBuffer), left: size, sum: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	if magic := r.take(len(snapshotMagic)); string(magic) != snapshotMagic {
+		return snapshotHeader{}, r.broken(fmt.Errorf("%w: no snapshot header in %d bytes", errCorrupt, size))
 	}
-	r := snapshotReader{rest: data[8:]}
-	if version := r.uint32(); version != snapshotVersion {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", errFormat, version, snapshotVersion)
+	if v := r.uint32(); v != snapshotVersion {
+		return snapshotHeader{}, r.broken(fmt.Errorf("%w: version %d, this program reads %d", errFormat, v, snapshotVersion))
 	}
-	if sum, want := castagnoli(data[checkedFrom:]), r.uint32(); sum != want {
-		return nil, fmt.Errorf("%w: checksum %08x, want %08x", errCorrupt, sum, want)
-	}
-	s := &snapshot{
+	want := r.uint32()
+	r.sum.Reset()
+	h := snapshotHeader{
 		created:  fromUnixNano(r.uint64()),
 		contact:  fromUnixNano(r.uint64()),
 		revision: r.uint64(),
 	}
 	count := r.uint32()
-	s.bucket = string(r.text())
+	h.bucket = string(r.text())
 	for range count {
-		if r.short {
+		v := version{message: message{revision: r.uint64()}, key: string(r.text()), data: r.text()}
+		if r.err != nil {
 			break
 		}
-		s.documents = append(s.documents, savedDocument{revision: r.uint64(), key: string(r.text()), data: r.text()})
+		document(v)
 	}
-	if r.short || len(r.rest) > 0 {
-		return nil, fmt.Errorf("%w: lengths do not add up", errCorrupt)
+	if r.err == nil && r.left > 0 {
+		r.err = errLengths
 	}
-	return s, nil
+	if r.err == nil && r.sum.Sum32() != want {
+		r.err = fmt.Errorf("%w: checksum %08x, want %08x", errCorrupt, r.sum.Sum32(), want)
+	}
+	return h, r.err
 }
 
-// snapshotReader takes values off the front of a file. Past the end it returns
-// zero values and sets short.
+var errLengths = fmt.Errorf("%w: lengths do not add up", errCorrupt)
+
+// snapshotReader takes values off the front of a file. After an error it returns
+// zero values.
 type snapshotReader struct {
-	rest  []byte
-	short bool
+	in    *bufio.Reader
+	left  int64 // of the file
+	sum   hash.Hash32
+	block []byte // memory for what is taken next
+	err   error
 }
 
+// broken returns the reader's error, or else err.
+func (r *snapshotReader) broken(err error) error {
+	if r.err != nil && !errors.Is(r.err, errLengths) {
+		return r.err
+	}
+	return err
+}
+
+// take returns the next n bytes, which the caller may keep.
 func (r *snapshotReader) take(n int) []byte {
-	if n > len(r.rest) {
-		r.rest, r.short = nil, true
+	if r.err == nil && int64(n) > r.left {
+		r.err = errLengths
+	}
+	if r.err != nil {
 		return nil
 	}
-	taken := r.rest[:n:n]
-	r.rest = r.rest[n:]
+	if n > len(r.block) {
+		r.block = make([]byte, max(n, snapshotBuffer))
+	}
+	taken := r.block[:n:n]
+	r.block = r.block[n:]
+	if _, err := io.ReadFull(r.in, taken); err != nil {
+		r.err = fmt.Errorf("read: %w", err)
+		return nil
+	}
+	r.left -= int64(n)
+	_, _ = r.sum.Write(taken)
 	return taken
 }
 

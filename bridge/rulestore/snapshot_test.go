@@ -4,33 +4,99 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bintubridge/bridge/decide"
 	"bintubridge/subjects"
+
+	"pgregory.net/rapid"
 )
 
-func sampleSnapshot() *snapshot {
-	return &snapshot{
-		bucket:   "rules",
-		created:  time.Unix(0, 1_800_000_000_000_000_001),
-		contact:  time.Unix(0, 1_800_000_001_000_000_000),
-		revision: 42,
-		documents: []savedDocument{
-			{key: "acme", data: []byte(allow("cam")), revision: 40},
-			{key: "empty", data: []byte(`{"rules":[]}`), revision: 7},
+// file is a snapshot file as a test writes and reads it: the documents need not
+// be good ones.
+type file struct {
+	snapshotHeader
+	documents []version
+}
+
+func sampleSnapshot() *file {
+	return &file{
+		snapshotHeader{
+			bucket:   "rules",
+			created:  time.Unix(0, 1_800_000_000_000_000_001),
+			contact:  time.Unix(0, 1_800_000_001_000_000_000),
+			revision: 42,
+		},
+		[]version{
+			{key: "acme", data: []byte(allow("cam")), message: message{revision: 40}},
+			{key: "empty", data: []byte(`{"rules":[]}`), message: message{revision: 7}},
 		},
 	}
 }
 
+// encode is the format once more, written from its drawing.
+func (f *file) encode() []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32([]byte("bbrules\n"), 1)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint64(b, unixNano(f.created))
+	b = le.AppendUint64(b, unixNano(f.contact))
+	b = le.AppendUint64(b, f.revision)
+	b = le.AppendUint32(b, uint32(len(f.documents)))
+	b = appendText(b, f.bucket)
+	for _, d := range f.documents {
+		b = le.AppendUint64(b, d.revision)
+		b = appendText(b, d.key)
+		b = appendText(b, string(d.data))
+	}
+	return resum(b)
+}
+
+func decode(data []byte) (*file, error) {
+	f := &file{}
+	header, err := decodeSnapshot(bytes.NewReader(data), int64(len(data)), func(v version) { f.documents = append(f.documents, v) })
+	f.snapshotHeader = header
+	return f, err
+}
+
+// What the saver writes is what the drawing says, in any order of documents.
+func TestSnapshotFormat(t *testing.T) {
+	want := sampleSnapshot()
+	docs := newDocuments()
+	for _, v := range want.documents {
+		docs.put(record{doc: judge(v, docs).doc, revision: v.revision})
+	}
+	var b bytes.Buffer
+	sum, err := (&snapshot{snapshotHeader: want.snapshotHeader, documents: docs.freeze()}).encode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := b.Bytes()
+	binary.LittleEndian.PutUint32(data[sumAt:], sum)
+	got, err := decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got.documents, func(a, b version) int { return strings.Compare(a.key, b.key) })
+	if !reflect.DeepEqual(got, want) || len(data) != len(want.encode()) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestSnapshotRoundTrip(t *testing.T) {
-	for name, want := range map[string]*snapshot{"full": sampleSnapshot(), "nothing seen": {bucket: "rules"}} {
-		got, err := decodeSnapshot(want.encode())
+	for name, want := range map[string]*file{"full": sampleSnapshot(), "nothing seen": {snapshotHeader: snapshotHeader{bucket: "rules"}}} {
+		got, err := decode(want.encode())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -46,23 +112,23 @@ func TestSnapshotDamage(t *testing.T) {
 		for _, bit := range []byte{0x01, 0x80, 0xff} {
 			damaged := bytes.Clone(whole)
 			damaged[i] ^= bit
-			if _, err := decodeSnapshot(damaged); err == nil {
+			if _, err := decode(damaged); err == nil {
 				t.Errorf("byte %d changed by %02x was not noticed", i, bit)
 			}
 		}
-		if _, err := decodeSnapshot(whole[:i]); err == nil {
+		if _, err := decode(whole[:i]); err == nil {
 			t.Errorf("cut at %d was not noticed", i)
 		}
 	}
-	if _, err := decodeSnapshot(append(bytes.Clone(whole), 0)); !errors.Is(err, errCorrupt) {
+	if _, err := decode(append(bytes.Clone(whole), 0)); !errors.Is(err, errCorrupt) {
 		t.Errorf("a byte too many: %v", err)
 	}
-	if _, err := decodeSnapshot(resum(append(bytes.Clone(whole), 0))); !errors.Is(err, errCorrupt) {
+	if _, err := decode(resum(append(bytes.Clone(whole), 0))); !errors.Is(err, errCorrupt) {
 		t.Errorf("a byte too many, with the right sum: %v", err)
 	}
 	future := bytes.Clone(whole)
 	binary.LittleEndian.PutUint32(future[8:], snapshotVersion+1)
-	if _, err := decodeSnapshot(future); !errors.Is(err, errFormat) {
+	if _, err := decode(future); !errors.Is(err, errFormat) {
 		t.Errorf("a future version: %v", err)
 	}
 }
@@ -70,7 +136,7 @@ func TestSnapshotDamage(t *testing.T) {
 // resum makes the checksum right, so that damage gets past it.
 func resum(data []byte) []byte {
 	if len(data) >= checkedFrom {
-		binary.LittleEndian.PutUint32(data[12:], castagnoli(data[checkedFrom:]))
+		binary.LittleEndian.PutUint32(data[sumAt:], crc32.Checksum(data[checkedFrom:], crc32.MakeTable(crc32.Castagnoli)))
 	}
 	return data
 }
@@ -82,13 +148,13 @@ func FuzzDecodeSnapshot(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
 	f.Add(append(bytes.Clone(whole), 0))
-	f.Add((&snapshot{}).encode())
+	f.Add((&file{}).encode())
 	huge := bytes.Clone(whole)
 	binary.LittleEndian.PutUint32(huge[40:], 1<<31)
 	f.Add(huge)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		data = resum(bytes.Clone(data))
-		snap, err := decodeSnapshot(data)
+		snap, err := decode(data)
 		if err != nil {
 			if !errors.Is(err, errCorrupt) && !errors.Is(err, errFormat) {
 				t.Errorf("an error of no kind: %v", err)
@@ -164,7 +230,7 @@ func TestSnapshotIsWrittenAlong(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		snap, err := decodeSnapshot(data)
+		snap, err := decode(data)
 		if err != nil {
 			t.Fatal(err) // replaced whole or not at all
 		}
@@ -210,20 +276,20 @@ func TestSnapshotOfNoUse(t *testing.T) {
 // A document that this version refuses is left out, the others are in force.
 func TestSnapshotWithRefusedDocument(t *testing.T) {
 	snap := sampleSnapshot()
-	snap.documents = append(snap.documents, savedDocument{key: "newer", data: []byte(`{"rules":[{"effect":"allow","of_tomorrow":true}]}`)})
+	snap.documents = append(snap.documents, version{key: "newer", data: []byte(`{"rules":[{"effect":"allow","of_tomorrow":true}]}`)})
 	f := openSnapshot(t, quick(t), snap)
 	if s := f.store.Status(); s.Documents != 2 || s.InvalidCount != 1 || !allowed(f.store, "cam") {
 		t.Errorf("status %+v", s)
 	}
 }
 
-func openSnapshot(t *testing.T, opts Options, snap *snapshot) *fixture {
+func openSnapshot(t *testing.T, opts Options, snap *file) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &logBuffer{}}
 	if err := prepareFolder(opts.SnapshotPath); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceFile(opts.SnapshotPath, snap.encode()); err != nil {
+	if err := os.WriteFile(opts.SnapshotPath, snap.encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f.open(opts)
@@ -276,7 +342,7 @@ func TestSnapshotContactIsRefreshed(t *testing.T) {
 		if err != nil {
 			return time.Time{}
 		}
-		snap, err := decodeSnapshot(data)
+		snap, err := decode(data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,12 +390,19 @@ func TestSnapshotWriteFails(t *testing.T) {
 	eventually(t, "no failure", func() bool { return f.store.Status().SnapshotErr == "" })
 }
 
-// What was offered just before Close is written, wherever the saver stands.
+// What changed just before Close is written, wherever the saver stands, and of
+// many changes while it rests the rules as they are at the end.
 func TestSaverCloseWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.snapshot")
-	for revision := range uint64(50) {
-		s := startSaver(path, time.Hour, slog.New(slog.DiscardHandler))
-		s.offer(&snapshot{revision: revision})
+	for last := range uint64(50) {
+		var revision atomic.Uint64
+		s := startSaver(path, time.Hour, func() *snapshot {
+			return &snapshot{snapshotHeader: snapshotHeader{revision: revision.Load()}}
+		}, slog.New(slog.DiscardHandler))
+		for r := range last + 1 {
+			revision.Store(r)
+			s.changed()
+		}
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
@@ -337,28 +410,88 @@ func TestSaverCloseWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if snap, err := decodeSnapshot(data); err != nil || snap.revision != revision {
-			t.Fatalf("got %+v, %v, want revision %d", snap, err, revision)
+		if snap, err := decode(data); err != nil || snap.revision != last {
+			t.Fatalf("got %+v, %v, want revision %d", snap, err, last)
 		}
 	}
 }
 
-// Of what is offered while the saver pauses only the newest is written, and
-// Close writes it without waiting for the pause.
-func TestSaverKeepsNewest(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rules.snapshot")
-	s := startSaver(path, time.Hour, slog.New(slog.DiscardHandler))
-	for revision := range uint64(100) {
-		s.offer(&snapshot{revision: revision})
-	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if snap, err := decodeSnapshot(data); err != nil || snap.revision != 99 {
-		t.Errorf("got %+v, %v", snap, err)
-	}
+// The saver rests after each write, so that many changes are one file.
+func TestSaverRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "rules.snapshot")
+		written := 0
+		s := startSaver(path, time.Second, func() *snapshot { written++; return &snapshot{} }, slog.New(slog.DiscardHandler))
+		for range 1000 { // ten seconds
+			s.changed()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		if written != 11 {
+			t.Errorf("%d files written in ten seconds", written)
+		}
+	})
+}
+
+// A large snapshot, which takes a second to write, is written every eleventh.
+func TestSaverRestsLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "rules.snapshot")
+		written := 0
+		s := startSaver(path, time.Second, func() *snapshot {
+			written++
+			time.Sleep(time.Second)
+			return &snapshot{}
+		}, slog.New(slog.DiscardHandler))
+		for range 33 {
+			s.changed()
+			time.Sleep(time.Second)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		if written != 4 {
+			t.Errorf("%d files written in 33 seconds", written)
+		}
+	})
+}
+
+// A frozen copy stays as it was, and the records go on, whatever is changed.
+func TestFrozenDocuments(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type shot struct {
+			frozen frozen
+			want   map[string]uint64
+		}
+		var shots []shot
+		docs, want := newDocuments(), map[string]uint64{}
+		check := func(what string, f frozen, want map[string]uint64) {
+			got := map[string]uint64{}
+			for r := range f.all() {
+				got[r.doc.Key()] = r.revision
+			}
+			if !maps.Equal(got, want) || f.count != len(want) {
+				t.Fatalf("%s: got %d: %v, want %v", what, f.count, got, want)
+			}
+		}
+		for revision := range uint64(rapid.IntRange(1, 60).Draw(t, "steps")) {
+			key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key")
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				docs.remove(key)
+				delete(want, key)
+			case 1:
+				shots = append(shots, shot{docs.freeze(), maps.Clone(want)})
+			default:
+				docs.put(record{doc: judge(version{key: key, data: []byte(`{"rules":[]}`)}, docs).doc, revision: revision})
+				want[key] = revision
+			}
+			check("now", frozen{parts: docs.parts[:], count: docs.count}, want)
+		}
+		for _, s := range shots {
+			check("frozen", s.frozen, s.want)
+		}
+	})
 }

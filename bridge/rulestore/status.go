@@ -12,9 +12,6 @@ const (
 	SourceKV       Source = "kv"
 )
 
-// maxInvalidShown bounds Status.Invalid.
-const maxInvalidShown = 100
-
 // InvalidDocument is a document that was refused.
 type InvalidDocument struct {
 	Key      string `json:"key"`      // as stored; quote it, it may hold anything
@@ -30,7 +27,7 @@ type Status struct {
 	Documents    int               `json:"documents"` // in force
 	Rules        int               `json:"rules"`     // in force
 	Invalid      []InvalidDocument `json:"invalid,omitempty"`
-	InvalidCount int               `json:"invalid_count"`            // all of them; Invalid has the first 100 by key
+	InvalidCount int               `json:"invalid_count"`            // all of them; Invalid has the first by key, up to 100
 	Age          time.Duration     `json:"-"`                        // since the rules were last known to be current
 	AgeMS        int64             `json:"age_ms"`                   // Age in milliseconds
 	Stale        bool              `json:"stale"`                    // Age is beyond Options.StaleAfter

@@ -36,8 +36,8 @@ type Options struct {
 	// and never more than a third of StaleAfter, so that a healthy bridge is
 	// never stale.
 	CheckEvery    time.Duration
-	SnapshotEvery time.Duration // least time between two snapshots; 1 s
-	RetryMin      time.Duration // first wait after a failure; 1 s
+	SnapshotEvery time.Duration // least time between two snapshots, and never less than 10 times what one takes; 1 s
+	RetryMin      time.Duration // first wait after a failure; 250 ms
 	RetryMax      time.Duration // longest wait after failures; 30 s
 
 	// Changed gets a signal after each change of the rules in force or of the
@@ -60,7 +60,7 @@ func (o Options) withDefaults() (Options, error) {
 	for _, d := range []struct {
 		value    *time.Duration
 		fallback time.Duration
-	}{{&o.CheckEvery, 30 * time.Second}, {&o.SnapshotEvery, time.Second}, {&o.RetryMin, time.Second}, {&o.RetryMax, 30 * time.Second}} {
+	}{{&o.CheckEvery, 30 * time.Second}, {&o.SnapshotEvery, time.Second}, {&o.RetryMin, 250 * time.Millisecond}, {&o.RetryMax, 30 * time.Second}} {
 		if *d.value <= 0 {
 			*d.value = d.fallback
 		}
@@ -90,7 +90,9 @@ type Store struct {
 	closed bool
 	done   chan struct{} // closed when the follower has ended
 
-	// Owned by Open, and from Start on by the follower.
+	// The ledger belongs to Open, and from Start on to the follower. Whoever
+	// changes it holds mine, and so does the saver, who takes frozen copies.
+	mine   sync.Mutex
 	ledger *ledger
 }
 
@@ -99,7 +101,7 @@ type view struct {
 	table        *decide.Table
 	source       Source
 	documents    int
-	invalid      []InvalidDocument // the first maxInvalidShown, by key
+	invalid      []InvalidDocument // the first by key
 	invalidCount int
 }
 
@@ -113,21 +115,19 @@ func Open(opts Options) (*Store, error) {
 	}
 	s := &Store{opts: opts, started: time.Now(), ledger: newLedger()}
 	s.setTrouble("not connected yet")
-	if opts.SnapshotPath == "" {
-		s.publish(SourceNone)
-		return s, nil
-	}
-	if err := prepareFolder(opts.SnapshotPath); err != nil {
-		return nil, err
-	}
 	source := SourceNone
-	if snap := s.readSnapshot(); snap != nil {
-		source = SourceSnapshot
-		s.ledger = s.restore(snap)
-		s.contact.Store(min(int64(snap.contact.Sub(s.started)), 0))
+	if opts.SnapshotPath != "" {
+		if err := prepareFolder(opts.SnapshotPath); err != nil {
+			return nil, err
+		}
+		if s.restore() {
+			source = SourceSnapshot
+		}
 	}
-	s.publish(source)
-	s.saver = startSaver(opts.SnapshotPath, opts.SnapshotEvery, opts.Log)
+	s.publish(s.ledger.table(opts.Defaults), source)
+	if opts.SnapshotPath != "" {
+		s.saver = startSaver(opts.SnapshotPath, opts.SnapshotEvery, s.snapshot, opts.Log)
+	}
 	return s, nil
 }
 
@@ -169,7 +169,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	if s.view.Load().source == SourceKV {
-		s.saver.offer(s.snapshot()) // once more, for the time of the last contact
+		s.saver.changed() // once more, for the time of the last contact
 	}
 	return s.saver.close()
 }
@@ -205,18 +205,15 @@ func (s *Store) touch() { s.contact.Store(int64(time.Since(s.started))) }
 
 func (s *Store) setTrouble(text string) { s.trouble.Store(&text) }
 
-// publish makes the ledger's documents the rules in force.
-func (s *Store) publish(source Source) {
-	docs := make([]*decide.Document, 0, len(s.ledger.docs))
-	for _, r := range s.ledger.docs {
-		docs = append(docs, r.doc)
-	}
+// publish puts a table, which is of the ledger's documents, in force.
+func (s *Store) publish(table *decide.Table, source Source) {
+	l := s.ledger
 	s.view.Store(&view{
-		table:        decide.NewTable(s.ledger.last, s.opts.Defaults, docs),
+		table:        table,
 		source:       source,
-		documents:    len(docs),
-		invalid:      s.ledger.invalidShown(),
-		invalidCount: len(s.ledger.invalid),
+		documents:    l.docs.count,
+		invalid:      l.invalid.first,
+		invalidCount: len(l.invalid.all),
 	})
 	select {
 	case s.opts.Changed <- struct{}{}:

@@ -1,0 +1,67 @@
+package rulestore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// maxHistory bounds how many histories one load asks for.
+const maxHistory = 256
+
+// findLastGood puts, for each document that was refused, the newest good version
+// of its key into the fresh ledger: from the key's history since its last
+// delete, or else what was in force before.
+func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo, old, fresh *ledger) {
+	asked := 0
+	for key, bad := range fresh.invalid.all {
+		if fresh.docs.get(key).doc != nil || checkKey(key) != nil {
+			continue
+		}
+		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
+			asked++
+			good, known, err := f.history(ctx, kv, key, info.Config.MaxMsgsPerSubject, old)
+			if err != nil {
+				f.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
+			}
+			if known {
+				if good.doc != nil {
+					fresh.fallBack(good)
+				}
+				continue
+			}
+		}
+		if good := old.docs.get(key); good.doc != nil {
+			fresh.fallBack(good)
+		}
+	}
+}
+
+// history returns the newest version of key that compiles. Limit is how many
+// versions the bucket keeps. Known is false when the history is cut off before a
+// good version or a delete, so that it says nothing about what was in force
+// before. A shorter one begins with the key: nothing good came before it, and what a
+// snapshot has of the key has ended since.
+func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	versions, err := kv.History(ctx, key)
+	if err == nil {
+		err = ctx.Err() // the library ends a history that timed out like a whole one
+	}
+	if err != nil {
+		return record{}, false, fmt.Errorf("read history of key %s: %w", key, err)
+	}
+	for i := len(versions) - 1; i >= 0; i-- {
+		e := versions[i]
+		v := judge(versionOf(e), old.docs)
+		if v.removed {
+			return record{}, true, nil
+		}
+		if v.err == nil {
+			return record{doc: v.doc, revision: v.revision}, true, nil
+		}
+	}
+	return record{}, int64(len(versions)) < limit, nil
+}
