@@ -72,6 +72,8 @@ type Process struct {
 	more string // of the configuration
 	attr *syscall.SysProcAttr
 
+	running int // the port that it listens on now
+
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
@@ -94,13 +96,26 @@ func newProcess(t testing.TB, name, more string) *Process {
 }
 
 // URL is where clients connect.
-func (p *Process) URL() string { return fmt.Sprintf("nats://%s:%d", p.host, p.port) }
+func (p *Process) URL() string { return fmt.Sprintf("nats://%s:%d", p.host, p.running) }
 
 // StoreDir is where the server keeps its streams.
 func (p *Process) StoreDir() string { return filepath.Join(p.dir, "store") }
 
 // Start starts a server that does not run, with the data it left.
 func (p *Process) Start() {
+	p.t.Helper()
+	p.running = p.port
+	p.start()
+}
+
+// StartElsewhere is Start on another port: clients of the server do not find it.
+func (p *Process) StartElsewhere() {
+	p.t.Helper()
+	p.running = freePort(p.t)
+	p.start()
+}
+
+func (p *Process) start() {
 	p.t.Helper()
 	p.writeConfig()
 	exe, err := os.Executable()
@@ -164,7 +179,7 @@ func (p *Process) configPath() string { return filepath.Join(p.dir, "nats.conf")
 func (p *Process) writeConfig() {
 	p.t.Helper()
 	text := fmt.Sprintf("server_name: %s\nlisten: %s:%d\njetstream { store_dir: %q, max_file_store: 64GB }\n%s\n",
-		p.name, p.bind, p.port, p.StoreDir(), p.more)
+		p.name, p.bind, p.running, p.StoreDir(), p.more)
 	if err := os.WriteFile(p.configPath(), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}

@@ -112,13 +112,13 @@ func TestChangesOfAnEndedWatch(t *testing.T) {
 	updates <- first
 	updates <- second
 	close(updates)
-	if err := f.catchUp(t.Context(), &watch{updates: updates}); err == nil {
+	if err := f.catchUp(t.Context(), &watch{updates: updates}, &jetstream.StreamInfo{}); err == nil {
 		t.Fatal("the end of the watch was not noticed")
 	}
 	updates = make(chan jetstream.KeyValueEntry, 2)
 	updates <- second
 	updates <- nil
-	if err := f.catchUp(t.Context(), &watch{updates: updates}); err != nil {
+	if err := f.catchUp(t.Context(), &watch{updates: updates}, &jetstream.StreamInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	if !allowed(store, "cam") {

@@ -93,7 +93,7 @@ func (f *follower) session(ctx context.Context) error {
 	}
 	defer w.stop()
 	if resume {
-		err = f.catchUp(ctx, w)
+		err = f.catchUp(ctx, w, info)
 	} else {
 		err = f.load(ctx, w, kv, info)
 	}
@@ -138,7 +138,7 @@ func (f *follower) onReconnect(ok bool) error {
 // catchUp applies what came while the watch was away. It begins with the newest
 // message that was seen: when another one has its revision, or it is gone, the
 // bucket may have gone back to an older state and on from there.
-func (f *follower) catchUp(ctx context.Context, w *watch) error {
+func (f *follower) catchUp(ctx context.Context, w *watch, info *jetstream.StreamInfo) error {
 	proven := false
 	stalled := time.NewTimer(requestTimeout)
 	defer stalled.Stop()
@@ -162,6 +162,9 @@ func (f *follower) catchUp(ctx context.Context, w *watch) error {
 		stalled.Reset(requestTimeout)
 	}
 	f.flush()
+	f.store.mine.Lock()
+	f.store.ledger.reaches(info)
+	f.store.mine.Unlock()
 	return f.check(ctx, w)
 }
 

@@ -47,6 +47,14 @@ func (l *ledger) table(d decide.Defaults) *decide.Table {
 	return decide.NewTable(l.last, d, docs)
 }
 
+// reaches notes that all messages came that the bucket had at the time of info:
+// the newest may be gone.
+func (l *ledger) reaches(info *jetstream.StreamInfo) {
+	if last := info.State.LastSeq; last >= l.last {
+		l.last, l.tail = last, info.State.LastTime
+	}
+}
+
 // version is a message of the bucket, or of the snapshot.
 type version struct {
 	key     string

@@ -29,9 +29,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 		return err
 	}
 	c.finish()
-	if last := info.State.LastSeq; last >= fresh.last {
-		fresh.last, fresh.tail = last, info.State.LastTime // its message may be gone
-	}
+	fresh.reaches(info)
 	f.findLastGood(ctx, kv, info, old, fresh)
 	if ctx.Err() != nil {
 		return ctx.Err()
