@@ -21,13 +21,14 @@ type compilers struct {
 	jobs    chan *batch
 	next    *batch
 	pending []*batch // in order
+	free    *batch   // to be used again
 	workers sync.WaitGroup
 }
 
 type batch struct {
 	versions []version
 	verdicts []verdict
-	done     chan struct{} // closed when the verdicts are there
+	done     chan struct{} // gets one when the verdicts are there
 }
 
 // startCompilers starts them. Whoever starts them stops them.
@@ -42,17 +43,19 @@ func startCompilers(known *documents, apply func(verdict)) *compilers {
 
 func (c *compilers) work() {
 	for b := range c.jobs {
-		b.verdicts = make([]verdict, len(b.versions))
-		for i, v := range b.versions {
-			b.verdicts[i] = judge(v, c.known)
+		for _, v := range b.versions {
+			b.verdicts = append(b.verdicts, judge(v, c.known))
 		}
-		close(b.done)
+		b.done <- struct{}{}
 	}
 }
 
 func (c *compilers) add(v version) {
 	if c.next == nil {
-		c.next = &batch{versions: make([]version, 0, batchSize), done: make(chan struct{})}
+		c.next, c.free = c.free, nil
+	}
+	if c.next == nil {
+		c.next = &batch{versions: make([]version, 0, batchSize), verdicts: make([]verdict, 0, batchSize), done: make(chan struct{}, 1)}
 	}
 	c.next.versions = append(c.next.versions, v)
 	if len(c.next.versions) == batchSize {
@@ -78,6 +81,8 @@ func (c *compilers) take() {
 	for _, v := range b.verdicts {
 		c.apply(v)
 	}
+	b.versions, b.verdicts = b.versions[:0], b.verdicts[:0]
+	c.free = b
 }
 
 // finish applies everything that was added.

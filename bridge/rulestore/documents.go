@@ -26,9 +26,13 @@ type documents struct {
 	parts  [shards]map[string]record
 	shared [shards]bool // with a frozen copy
 	count  int
+	room   int // of a new part
 }
 
-func newDocuments() *documents { return &documents{seed: maphash.MakeSeed()} }
+// newDocuments makes room for about as many documents as are expected.
+func newDocuments(expected int) *documents {
+	return &documents{seed: maphash.MakeSeed(), room: expected / shards}
+}
 
 func (d *documents) part(key string) uint64 { return maphash.String(d.seed, key) % shards }
 
@@ -37,10 +41,9 @@ func (d *documents) get(key string) record { return d.parts[d.part(key)][key] }
 func (d *documents) put(r record) {
 	key := r.doc.Key()
 	part := d.own(key)
-	if _, ok := part[key]; !ok {
-		d.count++
-	}
+	before := len(part)
 	part[key] = r
+	d.count += len(part) - before
 }
 
 func (d *documents) remove(key string) {
@@ -56,7 +59,7 @@ func (d *documents) own(key string) map[string]record {
 	i := d.part(key)
 	switch {
 	case d.parts[i] == nil:
-		d.parts[i] = map[string]record{}
+		d.parts[i] = make(map[string]record, d.room)
 	case d.shared[i]:
 		d.parts[i] = maps.Clone(d.parts[i])
 	}

@@ -11,29 +11,29 @@ import (
 const maxHistory = 256
 
 // findLastGood puts, for each document that was refused, the newest good version
-// of its key into the fresh ledger: from the key's history since its last
+// of its key in force: from the key's history since its last
 // delete, or else what was in force before.
-func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo, old, fresh *ledger) {
+func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo) {
 	asked := 0
-	for key, bad := range fresh.invalid.all {
-		if fresh.docs.get(key).doc != nil || checkKey(key) != nil {
+	for key, bad := range n.fresh.invalid.all {
+		if n.fresh.docs.get(key).doc != nil || checkKey(key) != nil {
 			continue
 		}
 		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
 			asked++
-			good, known, err := f.history(ctx, kv, key, info.Config.MaxMsgsPerSubject, old)
+			good, known, err := history(ctx, kv, key, info.Config.MaxMsgsPerSubject, n.old)
 			if err != nil {
-				f.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
+				n.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
 			}
 			if known {
 				if good.doc != nil {
-					fresh.fallBack(good)
+					n.fallBack(good)
 				}
 				continue
 			}
 		}
-		if good := old.docs.get(key); good.doc != nil {
-			fresh.fallBack(good)
+		if good := n.old.docs.get(key); good.doc != nil {
+			n.fallBack(good)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func (f *follower) findLastGood(ctx context.Context, kv jetstream.KeyValue, info
 // good version or a delete, so that it says nothing about what was in force
 // before. A shorter one begins with the key: nothing good came before it, and what a
 // snapshot has of the key has ended since.
-func (f *follower) history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
+func history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	versions, err := kv.History(ctx, key)

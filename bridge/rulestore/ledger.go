@@ -31,21 +31,13 @@ type message struct {
 	time     time.Time
 }
 
-func newLedger() *ledger {
-	return &ledger{docs: newDocuments(), invalid: newRefusals(), gone: map[string]uint64{}}
+// newLedger makes room for about as many keys as are expected.
+func newLedger(expected int) *ledger {
+	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}}
 }
 
 // keys returns how many keys the bucket holds a message of.
 func (l *ledger) keys() int { return l.docs.count + l.bare + len(l.gone) }
-
-// table compiles the documents in force into a table.
-func (l *ledger) table(d decide.Defaults) *decide.Table {
-	docs := make([]*decide.Document, 0, l.docs.count)
-	for r := range l.docs.all() {
-		docs = append(docs, r.doc)
-	}
-	return decide.NewTable(l.last, d, docs)
-}
 
 // reaches notes that all messages came that the bucket had at the time of info:
 // the newest may be gone.
@@ -53,6 +45,12 @@ func (l *ledger) reaches(info *jetstream.StreamInfo) {
 	if last := info.State.LastSeq; last >= l.last {
 		l.last, l.tail = last, info.State.LastTime
 	}
+}
+
+// knows reports whether the bucket holds a message of the key.
+func (l *ledger) knows(key string) bool {
+	_, gone := l.gone[key]
+	return gone || l.invalid.has(key) || l.docs.get(key).doc != nil
 }
 
 // version is a message of the bucket, or of the snapshot.

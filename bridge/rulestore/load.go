@@ -12,38 +12,77 @@ import (
 // load reads the whole bucket into a new ledger. The old one stays in force
 // until all is there; what the bucket no longer has goes with it.
 func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
-	old, fresh := f.store.ledger, newLedger()
-	fresh.created = info.Created
-	told := newRefusals() // revisions of another bucket say nothing
-	if old.created.Equal(fresh.created) {
-		told = old.invalid
+	f.flush() // the table has what the old ledger has
+	n := loading{
+		follower: f, old: f.store.ledger, fresh: newLedger(int(info.State.NumSubjects)),
+		edit: f.store.view.Load().table.Edit(),
 	}
-	c := startCompilers(old.docs, func(v verdict) {
-		fresh.apply(v)
-		if v.err != nil && !told.told(v.key, v.revision) {
-			f.refused(v)
-		}
-	})
+	n.fresh.created = info.Created
+	n.told = newRefusals() // revisions of another bucket say nothing
+	if n.old.created.Equal(info.Created) {
+		n.told = n.old.invalid
+	}
+	c := startCompilers(n.old.docs, n.take)
 	defer c.stop()
 	if err := f.receive(ctx, w, c); err != nil {
 		return err
 	}
 	c.finish()
-	fresh.reaches(info)
-	f.findLastGood(ctx, kv, info, old, fresh)
+	n.fresh.reaches(info)
+	n.findLastGood(ctx, kv, info)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	table := f.reload(old, fresh)
+	n.sweep()
 	f.store.mine.Lock()
-	f.store.ledger = fresh
+	f.store.ledger = n.fresh
 	f.store.mine.Unlock()
 	f.resumable = true
-	f.swap(table)
-	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", fresh.last,
-		"documents", fresh.docs.count, "invalid", len(fresh.invalid.all))
+	f.swap(n.edit.Table(n.fresh.last))
+	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", n.fresh.last,
+		"documents", n.fresh.docs.count, "invalid", len(n.fresh.invalid.all))
 	f.tellRest()
 	return nil
+}
+
+// loading is a bucket being read while another ledger is in force.
+type loading struct {
+	*follower
+	old, fresh *ledger
+	edit       *decide.Edit // from the table of the old to that of the fresh
+	told       *refusals    // logged before
+}
+
+func (n *loading) take(v verdict) {
+	var before *decide.Document
+	if !n.fresh.knows(v.key) {
+		before = n.old.docs.get(v.key).doc
+	}
+	was, doc := n.fresh.apply(v)
+	if was != nil {
+		before = was
+	}
+	if before != doc {
+		n.edit.Replace(before, doc)
+	}
+	if v.err != nil && !n.told.told(v.key, v.revision) {
+		n.refused(v)
+	}
+}
+
+// fallBack puts an older good version of a refused document in force.
+func (n *loading) fallBack(r record) {
+	n.fresh.fallBack(r)
+	n.edit.Replace(nil, r.doc)
+}
+
+// sweep takes out what the bucket no longer has.
+func (n *loading) sweep() {
+	for r := range n.old.docs.all() {
+		if !n.fresh.knows(r.doc.Key()) {
+			n.edit.Replace(r.doc, nil)
+		}
+	}
 }
 
 // receive gives the watch's initial messages to the compilers.
@@ -58,29 +97,4 @@ func (f *follower) receive(ctx context.Context, w *watch, c *compilers) error {
 		c.add(versionOf(e))
 		stalled.Reset(requestTimeout)
 	}
-}
-
-// reload returns the table of the fresh ledger. Where it is much as the old one,
-// only the differences are worked in.
-func (f *follower) reload(old, fresh *ledger) *decide.Table {
-	if old.docs.count == 0 {
-		f.edit = nil
-		return fresh.table(f.store.opts.Defaults)
-	}
-	edit := f.edit // has what the old ledger has and the table in force has not
-	f.edit = nil
-	if edit == nil {
-		edit = f.store.view.Load().table.Edit()
-	}
-	for r := range old.docs.all() {
-		if doc := fresh.docs.get(r.doc.Key()).doc; doc != r.doc {
-			edit.Replace(r.doc, doc)
-		}
-	}
-	for r := range fresh.docs.all() {
-		if old.docs.get(r.doc.Key()).doc == nil {
-			edit.Replace(nil, r.doc)
-		}
-	}
-	return edit.Table(fresh.last)
 }

@@ -5,20 +5,29 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"time"
+
+	"bintubridge/bridge/decide"
 )
 
-// restore makes the snapshot on disk the ledger, and reports whether there is
-// one that can be used. One that cannot is logged and ignored.
-func (s *Store) restore() bool {
+const restoreGCPercent = 400
+
+// restore puts the snapshot on disk in force, if there is one that can be used.
+// One that cannot is logged and ignored.
+func (s *Store) restore() {
 	path := s.opts.SnapshotPath
-	l, contact, err := s.readSnapshot(path)
+	// Everything that is made here stays: collecting meanwhile would take a third
+	// of the time. A memory limit still holds.
+	defer debug.SetGCPercent(debug.SetGCPercent(restoreGCPercent))
+	edit := s.view.Load().table.Edit()
+	l, contact, err := s.readSnapshot(path, edit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false
+		return
 	}
 	if err != nil {
 		s.opts.Log.Warn("rules: snapshot ignored, waiting for the bucket", "path", path, "error", err)
-		return false
+		return
 	}
 	// A document that this version refuses was written by another version.
 	for _, d := range l.invalid.first {
@@ -29,10 +38,11 @@ func (s *Store) restore() bool {
 	}
 	s.ledger = l
 	s.contact.Store(min(int64(contact.Sub(s.started)), 0))
-	return true
+	s.publish(edit.Table(l.last), SourceSnapshot)
 }
 
-func (s *Store) readSnapshot(path string) (l *ledger, contact time.Time, err error) {
+// readSnapshot reads a snapshot into a new ledger and the edit of an empty table.
+func (s *Store) readSnapshot(path string, edit *decide.Edit) (l *ledger, contact time.Time, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, contact, err
@@ -42,8 +52,9 @@ func (s *Store) readSnapshot(path string) (l *ledger, contact time.Time, err err
 	if err != nil {
 		return nil, contact, err
 	}
-	l = newLedger()
-	c := startCompilers(newDocuments(), func(v verdict) { l.apply(v) })
+	const usual = 150 // bytes of a document of one rule
+	l = newLedger(int(info.Size() / usual))
+	c := startCompilers(newDocuments(0), func(v verdict) { edit.Replace(l.apply(v)) })
 	defer c.stop()
 	header, err := decodeSnapshot(file, info.Size(), c.add)
 	if err == nil && header.bucket != s.opts.Bucket {

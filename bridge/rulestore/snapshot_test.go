@@ -73,7 +73,7 @@ func decode(data []byte) (*file, error) {
 // What the saver writes is what the drawing says, in any order of documents.
 func TestSnapshotFormat(t *testing.T) {
 	want := sampleSnapshot()
-	docs := newDocuments()
+	docs := newDocuments(0)
 	for _, v := range want.documents {
 		docs.put(record{doc: judge(v, docs).doc, revision: v.revision})
 	}
@@ -466,7 +466,7 @@ func TestFrozenDocuments(t *testing.T) {
 			want   map[string]uint64
 		}
 		var shots []shot
-		docs, want := newDocuments(), map[string]uint64{}
+		docs, want := newDocuments(0), map[string]uint64{}
 		check := func(what string, f frozen, want map[string]uint64) {
 			got := map[string]uint64{}
 			for r := range f.all() {

@@ -113,19 +113,14 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, started: time.Now(), ledger: newLedger()}
+	s := &Store{opts: opts, started: time.Now(), ledger: newLedger(0)}
 	s.setTrouble("not connected yet")
-	source := SourceNone
+	s.publish(decide.NewTable(0, opts.Defaults, nil), SourceNone)
 	if opts.SnapshotPath != "" {
 		if err := prepareFolder(opts.SnapshotPath); err != nil {
 			return nil, err
 		}
-		if s.restore() {
-			source = SourceSnapshot
-		}
-	}
-	s.publish(s.ledger.table(opts.Defaults), source)
-	if opts.SnapshotPath != "" {
+		s.restore()
 		s.saver = startSaver(opts.SnapshotPath, opts.SnapshotEvery, s.snapshot, opts.Log)
 	}
 	return s, nil
