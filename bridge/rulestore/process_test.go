@@ -228,7 +228,7 @@ func TestWhileAway(t *testing.T) {
 			name:   "bucket deleted and made again, longer than it was",
 			before: func(_ *testing.T, r *rig) { r.put("a", allow("gone")) },
 			away: func(t *testing.T, r *rig) {
-				alone(t, r, func(kv jetstream.KeyValue, _ jetstream.Stream) {
+				alone(t, r, func(jetstream.KeyValue, jetstream.Stream) {
 					js := r.nats.JetStream()
 					check(t, js.DeleteKeyValue(t.Context(), "rules"))
 					kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "rules"})
