@@ -230,7 +230,7 @@ func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 		Spool:  subjects.BridgeSpool{Events: s.Events, Bytes: s.Bytes, OldestMS: s.OldestAge.Milliseconds()},
 		Events: b.answers.counts.totals(),
 		NATS: subjects.BridgeNATS{
-			Publishing: b.publishing.IsConnected(), Watching: b.watching.IsConnected(), Embedded: b.embedded != nil,
+			Publishing: b.publishing.connected(), Watching: b.watching.connected(), Embedded: b.embedded != nil,
 		},
 	}
 	for _, d := range r.Invalid[:min(len(r.Invalid), fleetInvalid)] {
@@ -243,7 +243,7 @@ func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 
 // startFleet starts to show this bridge in KV bridges.
 func (b *Bridge) startFleet() error {
-	js, err := jetstream.New(b.publishing)
+	js, err := jetstream.New(b.publishing.conn)
 	if err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
