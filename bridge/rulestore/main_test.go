@@ -129,11 +129,12 @@ func newFixture(t *testing.T, opts Options, bucket jetstream.KeyValueConfig) *fi
 
 func (f *fixture) create(bucket jetstream.KeyValueConfig) {
 	f.t.Helper()
-	kv, err := f.js.CreateKeyValue(f.ctx, bucket)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.kv = kv
+	// The server may still be removing the files of a bucket of this name.
+	eventually(f.t, "a bucket", func() bool {
+		kv, err := f.js.CreateKeyValue(f.ctx, bucket)
+		f.kv = kv
+		return err == nil
+	})
 }
 
 // open opens the store, without a connection.

@@ -231,8 +231,12 @@ func TestWhileAway(t *testing.T) {
 				alone(t, r, func(jetstream.KeyValue, jetstream.Stream) {
 					js := r.nats.JetStream()
 					check(t, js.DeleteKeyValue(t.Context(), "rules"))
-					kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "rules"})
-					check(t, err)
+					var kv jetstream.KeyValue
+					r.eventually("the bucket again", func() bool { // its files may still be on their way out
+						var err error
+						kv, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "rules"})
+						return err == nil
+					})
 					for _, key := range []string{"x", "y", "z"} {
 						_, err := kv.PutString(t.Context(), key, allow(key))
 						check(t, err)
