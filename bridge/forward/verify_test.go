@@ -29,9 +29,7 @@ func TestVerify(t *testing.T) {
 		{"trimmed before the cursor", func(r *rig, js jetstream.JetStream, _ jetstream.StreamConfig) error {
 			return stream(r, js).Purge(r.t.Context(), jetstream.WithPurgeKeep(20))
 		}, 20, 0},
-		{"made anew", func(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-			return makeAnew(r, js, cfg)
-		}, before, before},
+		{"made anew", makeAnew, before, before},
 		{"made anew, and others have written beyond the cursor", func(r *rig, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
 			if err := makeAnew(r, js, cfg); err != nil {
 				return err
