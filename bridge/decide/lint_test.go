@@ -1,0 +1,112 @@
+package decide
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rules string
+		want  []string // "rule kind"
+	}{
+		{"nothing", `{"id":"a","effect":"allow","name":["x"]},{"id":"b","effect":"deny","priority":1,"name":["x"],"app":["live"]}`, nil},
+		{"expired", `{"id":"a","effect":"allow","expires_at":"2026-11-23T12:00:00Z"}`, []string{"d/a expired"}},
+		{"not expired", `{"id":"a","effect":"allow","expires_at":"2026-11-23T12:00:01Z"}`, nil},
+		{"name that nobody sends", `{"id":"a","effect":"allow","name":["` + strings.Repeat("n", 2048) + `"]}`, []string{"d/a never"}},
+		{"one that somebody sends", `{"id":"a","effect":"allow","name":["` + strings.Repeat("n", 2048) + `","n"]}`, nil},
+		{"deny beats allow", `{"id":"a","effect":"allow","name":["x"]},{"id":"b","effect":"deny"}`, []string{"d/a shadowed"}},
+		{"priority", `{"id":"a","effect":"deny","name":["x"]},{"id":"b","effect":"allow","priority":1,"name":["x*"]}`, []string{"d/a shadowed"}},
+		{"pattern in pattern", `{"id":"a","effect":"allow","name":["x-*-1","x-2"]},{"id":"b","effect":"deny","name":["x-*"]}`, []string{"d/a shadowed"}},
+		{"pattern that only begins alike", `{"id":"a","effect":"allow","name":["x*"]},{"id":"b","effect":"deny","name":["x*1"]}`, nil},
+		{"names share one", `{"id":"a","effect":"allow","name":["x","y"]},{"id":"b","effect":"deny","name":["x"]}`, nil},
+		{"narrower calls", `{"id":"a","effect":"allow","calls":["publish","play"]},{"id":"b","effect":"deny","calls":["play"]}`, nil},
+		{"networks", `{"id":"a","effect":"allow","addr":["10.1.0.0/16"]},{"id":"b","effect":"deny","addr":["10.0.0.0/8"]}`, []string{"d/a shadowed"}},
+		{"wider network", `{"id":"a","effect":"allow","addr":["10.0.0.0/8"]},{"id":"b","effect":"deny","addr":["10.1.0.0/16"]}`, nil},
+		{"wider network that begins alike", `{"id":"a","effect":"allow","addr":["10.0.0.0/8"]},{"id":"b","effect":"deny","addr":["10.0.0.0/16"]}`, nil},
+		{"custom", `{"id":"a","effect":"allow","custom":{"k":["x"]}},{"id":"b","effect":"deny","custom":{"k":{"present":true}}}`, []string{"d/a shadowed"}},
+		{"another field", `{"id":"a","effect":"allow","custom":{"k":["x"]}},{"id":"b","effect":"deny","custom":{"l":["x"]}}`, nil},
+		{"token", `{"id":"a","effect":"allow"},{"id":"b","effect":"deny","token":{"type":"hmac","field":"t","keys":["k"],"bind":["name"]}}`, nil},
+		{"expression", `{"id":"a","effect":"allow"},{"id":"b","effect":"deny","when":"name == 'x'"}`, nil},
+		{"covers a token", `{"id":"b","effect":"allow","token":{"type":"hmac","field":"t","keys":["k"],"bind":["name"]}},{"id":"a","effect":"deny"}`, []string{"d/b shadowed"}},
+		{"shadow rules", `{"id":"a","effect":"allow","shadow":true},{"id":"b","effect":"deny","shadow":true},{"id":"c","effect":"allow"}`, nil},
+		{"ends before", `{"id":"a","effect":"allow"},{"id":"b","effect":"deny","expires_at":"2026-12-01T00:00:00Z"}`, nil},
+		{"ends later", `{"id":"a","effect":"allow","expires_at":"2026-11-30T00:00:00Z"},{"id":"b","effect":"deny","expires_at":"2026-12-01T00:00:00Z"}`, []string{"d/a shadowed"}},
+		{"begins later", `{"id":"a","effect":"allow"},{"id":"b","effect":"deny","not_before":"2026-12-01T00:00:00Z"}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, w := range Check(rulesDocs(t, c.rules), noon) {
+				got = append(got, fmt.Sprintf("%s %s", w.Rule, w.Kind))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCheckSlow(t *testing.T) {
+	for _, n := range []int{fewSlow, fewSlow + 1} {
+		var rules []string
+		for i := range n {
+			rules = append(rules, fmt.Sprintf(`{"id":"r%d","effect":"deny","priority":%d,"custom":{"k%d":{"present":false}}}`, i, i, i))
+		}
+		want := 0
+		if n > fewSlow {
+			want = n
+		}
+		if got := Check(rulesDocs(t, strings.Join(rules, ",")), noon); len(got) != want || want > 0 && got[0].Kind != LintSlow {
+			t.Errorf("%d rules: %d warnings, want %d", n, len(got), want)
+		}
+	}
+}
+
+// A rule that lint calls dead must not decide any request.
+func TestCheckIsNeverWrong(t *testing.T) {
+	found := 0
+	rapid.Check(t, func(t *rapid.T) {
+		docs := drawDocs(t, "documents")
+		dead := map[string]Lint{}
+		for _, w := range Check(docs, noon) {
+			if w.Kind != LintSlow {
+				dead[w.Rule] = w.Kind
+			}
+		}
+		if len(dead) == 0 {
+			return
+		}
+		found += len(dead)
+		table := NewTable(0, Defaults{}, docs)
+		for range 50 {
+			in, later := drawInput(t), time.Duration(rapid.IntRange(0, 3).Draw(t, "later"))*time.Second
+			if got := table.Decide(in, noon.Add(later)); dead[got.Rule] != "" {
+				t.Fatalf("%s is %s, and decides %+v", got.Rule, dead[got.Rule], in)
+			}
+		}
+	})
+	if found == 0 {
+		t.Error("no rule was found dead: nothing was tested")
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	const rules = 100_000
+	docs := make([]*Document, 0, rules)
+	for i := range rules {
+		doc, err := Compile(fmt.Sprintf("d%d", i), fmt.Appendf(nil, `{"rules":[{"effect":"allow","name":["cam-%d"]},{"effect":"deny","name":["x%d-*"]}]}`, i, i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		docs = append(docs, doc)
+	}
+	for b.Loop() {
+		Check(docs, noon)
+	}
+}
