@@ -39,7 +39,7 @@ func run(ctx context.Context, s streams, getenv func(string) string, args []stri
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(s.err, "bridgectl:", err)
+	fmt.Fprintln(s.err, "bridgectl:", strings.Join(lines(err), "\n"))
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return exitUsage
 	}
@@ -61,7 +61,7 @@ inspect, verify and export only read, and may be used while the bridge runs.
 repair needs a stopped bridge. redrive needs NATS, which with the embedded server
 means a running bridge.`)
 	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
-	root.AddCommand(spool, newToken(getenv))
+	root.AddCommand(spool, newRules(getenv), newExplain(getenv), newStatus(getenv), newToken(getenv))
 	return root
 }
 
@@ -90,9 +90,15 @@ func subcommands(cmd *cobra.Command) string {
 }
 
 // atMost takes no more than n arguments.
-func atMost(n int) cobra.PositionalArgs {
+func atMost(n int) cobra.PositionalArgs { return wanted(cobra.MaximumNArgs(n)) }
+
+// exactly takes n arguments.
+func exactly(n int) cobra.PositionalArgs { return wanted(cobra.ExactArgs(n)) }
+
+// wanted makes another number of arguments a mistake on the command line.
+func wanted(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.MaximumNArgs(n)(cmd, args); err != nil {
+		if err := check(cmd, args); err != nil {
 			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 		}
 		return nil

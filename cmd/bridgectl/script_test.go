@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -35,29 +36,38 @@ func (l leakChecked) Run() int {
 }
 
 // The command line, as a person or a script uses it: testdata/cli. Every script starts
-// with the spools of testdata/spool/v1 in $WORK, and with a NATS server of its
-// own in $NATS_URL where its name begins with redrive.
+// with the spools of testdata/spool/v1 in $WORK. Those whose name begins with redrive
+// have a NATS server with the stream of the events in $NATS_URL; those that begin with
+// nats have one with all streams and buckets, beside which bridgestarts starts a bridge.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("../../testdata/cli/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)
 	}
 	for _, script := range scripts {
-		var server *bridgetest.NATS
-		if matched, _ := filepath.Match("redrive*", filepath.Base(script)); matched {
-			server = startEvents(t)
+		r := rig{t: t}
+		switch name := filepath.Base(script); {
+		case strings.HasPrefix(name, "redrive"):
+			r.server = startEvents(t)
+		case strings.HasPrefix(name, "nats"):
+			r.server = startAll(t)
 		}
 		testscript.Run(t, testscript.Params{
 			Files: []string{script},
 			Setup: func(env *testscript.Env) error {
-				if server != nil {
-					env.Setenv("NATS_URL", server.URL())
+				if r.server != nil {
+					env.Setenv("NATS_URL", r.server.URL())
 				}
 				return errors.Join(writeForeign(filepath.Join(env.WorkDir, "foreign")), os.CopyFS(env.WorkDir, os.DirFS(spools)))
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"bridgeruns": bridgeRuns,
-				"stream":     func(ts *testscript.TestScript, _ bool, _ []string) { listStream(ts, server) },
+				"bridgeruns":   bridgeRuns,
+				"bridgestarts": r.bridgeStarts,
+				"hook":         r.hook,
+				"kvput":        r.kvPut,
+				"kvdelete":     r.kvDelete,
+				"event":        r.event,
+				"stream":       func(ts *testscript.TestScript, _ bool, _ []string) { listStream(ts, r.server) },
 			},
 			RequireExplicitExec: true,
 			RequireUniqueNames:  true,

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"bintubridge/subjects"
+)
+
+// waitFlag is --wait[=D].
+type waitFlag struct{ d time.Duration }
+
+const defaultWait = 10 * time.Second
+
+func (f *waitFlag) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.d, "wait", 0, "wait until every bridge runs the new revision, 10s or the time given as --wait=1m")
+	cmd.Flags().Lookup("wait").NoOptDefVal = defaultWait.String()
+}
+
+// arrival says whether a bridge runs a revision.
+type arrival struct {
+	Bridge   string `json:"bridge"`
+	State    string `json:"state"` // runs, behind or refused
+	Revision uint64 `json:"revision"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+const (
+	stateRuns    = "runs"
+	stateBehind  = "behind"
+	stateRefused = "refused"
+)
+
+// awaitFleet waits until every bridge that follows the bucket has taken in the
+// revision, which wrote the keys. It is an error when one has not after d, has
+// refused one of the keys, or when there is no bridge.
+func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64, keys []string, print func(string, ...any)) ([]arrival, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	kv, err := b.js.KeyValue(ctx, subjects.BucketBridges)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the bridges: bucket %s: %w", subjects.BucketBridges, err)
+	}
+	watch, err := kv.WatchAll(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the bridges: %w", err)
+	}
+	defer watch.Stop() //nolint:errcheck // the connection is closed behind it
+	present := map[string]arrival{}
+	for known := false; ; {
+		select {
+		case e, ok := <-watch.Updates():
+			switch {
+			case !ok:
+				return arrivals(present), errors.New("wait for the bridges: NATS is gone; see bridgectl status")
+			case e == nil:
+				known = true
+			case e.Operation() != jetstream.KeyValuePut:
+				delete(present, e.Key())
+			default:
+				var s subjects.BridgeStatus
+				if json.Unmarshal(e.Value(), &s) != nil || s.Rules.Bucket != b.name {
+					continue
+				}
+				now := arrivalOf(s, revision, keys)
+				if was := present[e.Key()]; was.State != now.State && now.State == stateRuns {
+					print("%s runs revision %d\n", shown(s.Bridge), s.Rules.Revision)
+				}
+				present[e.Key()] = now
+			}
+			if list := arrivals(present); known && len(list) > 0 && !slices.ContainsFunc(list, isBehind) {
+				return list, verdict(list, revision, b.name)
+			}
+		case <-ctx.Done():
+			list := arrivals(present)
+			return list, verdict(list, revision, b.name)
+		}
+	}
+}
+
+func isBehind(a arrival) bool { return a.State == stateBehind }
+
+func arrivals(present map[string]arrival) []arrival {
+	list := make([]arrival, 0, len(present))
+	for _, a := range present {
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(x, y arrival) int { return strings.Compare(x.Bridge, y.Bridge) })
+	return list
+}
+
+func arrivalOf(s subjects.BridgeStatus, revision uint64, keys []string) arrival {
+	a := arrival{Bridge: s.Bridge, State: stateRuns, Revision: s.Rules.Revision}
+	if s.Rules.Revision < revision {
+		a.State = stateBehind
+		a.Detail = fmt.Sprintf("at revision %d, seen %s ago", s.Rules.Revision, age(s.Time, time.Now()))
+		if s.Rules.Trouble != "" {
+			a.Detail += ": " + s.Rules.Trouble
+		}
+		return a
+	}
+	for _, bad := range s.Rules.Invalid {
+		if slices.Contains(keys, bad.Key) {
+			a.State, a.Detail = stateRefused, fmt.Sprintf("refuses %s: %s", bad.Key, bad.Error)
+		}
+	}
+	return a
+}
+
+// verdict is an error that names the bridges that do not run the revision.
+func verdict(list []arrival, revision uint64, bucket string) error {
+	if len(list) == 0 {
+		return fmt.Errorf("no bridge shows in KV bridges that follows bucket %s: nobody runs revision %d", bucket, revision)
+	}
+	var late []string
+	for _, a := range list {
+		if a.State != stateRuns {
+			late = append(late, fmt.Sprintf("%s: %s", shown(a.Bridge), a.Detail))
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %s do not run revision %d:\n  %s", len(late), plural(len(list), "bridge"), revision, strings.Join(late, "\n  "))
+}
+
+// readFleet returns what the bridges say of themselves, by name.
+func readFleet(ctx context.Context, flags bucketFlags) ([]subjects.BridgeStatus, error) {
+	flags.name = subjects.BucketBridges
+	b, err := flags.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	entries, err := b.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []subjects.BridgeStatus{}
+	for _, e := range entries {
+		var s subjects.BridgeStatus
+		if err := json.Unmarshal(e.data, &s); err != nil {
+			return nil, fmt.Errorf("key %s of bucket %s: %w; is it of another version?", shown(e.key), b.name, err)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bintubridge/bridge/decide"
+)
+
+const (
+	fileSuffix   = ".json"
+	encodedSlash = "%2F"
+)
+
+// fileName is the name of a key's file. A key has no %, so that one standing for
+// a slash is never taken for the key's own.
+func fileName(key string) string { return strings.ReplaceAll(key, "/", encodedSlash) + fileSuffix }
+
+// keyOf is the inverse of fileName.
+func keyOf(name string) (string, error) {
+	key := strings.ReplaceAll(strings.TrimSuffix(name, fileSuffix), encodedSlash, "/")
+	return key, checkKey(key)
+}
+
+// ruleFile is a document in a folder.
+type ruleFile struct {
+	key, path string
+	data      []byte
+}
+
+// readFolder reads the documents of a folder, one for each *.json, by key. Hidden
+// files and folders are not for us.
+func readFolder(dir string) ([]ruleFile, error) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	files := []ruleFile{}
+	var bad error
+	for _, f := range list {
+		if f.IsDir() || !strings.HasSuffix(f.Name(), fileSuffix) || f.Name()[0] == '.' {
+			continue
+		}
+		file, err := readFile(filepath.Join(dir, f.Name()))
+		bad = errors.Join(bad, err)
+		files = append(files, file)
+	}
+	slices.SortFunc(files, func(a, b ruleFile) int { return strings.Compare(a.key, b.key) })
+	return files, bad
+}
+
+func readFile(path string) (ruleFile, error) {
+	key, err := keyOf(filepath.Base(path))
+	if err != nil {
+		return ruleFile{}, fmt.Errorf("%s: its name is no key's: %w", shown(path), err)
+	}
+	return readFileOf(key, path)
+}
+
+// readFileOf reads the document of a key from a file of any name.
+func readFileOf(key, path string) (ruleFile, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ruleFile{}, fmt.Errorf("rules: %w", err)
+	}
+	if info.Size() > decide.MaxDocument {
+		return ruleFile{}, fmt.Errorf("%s: %d bytes, a document has at most %d", shown(path), info.Size(), decide.MaxDocument)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ruleFile{}, fmt.Errorf("rules: %w", err)
+	}
+	return ruleFile{key: key, path: path, data: data}, nil
+}
+
+func newRulesExport(getenv func(string) string) *cobra.Command {
+	flags := bucketFlags{getenv: getenv}
+	var dryRun, prune bool
+	cmd := &cobra.Command{
+		Use: "export DIR", Short: "Write each document to a file", Args: exactly(1),
+		Long: `Writes each key of the bucket to DIR/KEY.json, byte for byte; a slash in a key
+becomes %2F. Files that are the same already stay as they are. --prune removes the
+.json files that have no key.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := flags.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			entries, err := b.all(cmd.Context())
+			if err != nil {
+				return err
+			}
+			x := folderExport{cmd: cmd, dir: args[0], dryRun: dryRun}
+			if err := x.write(entries); err != nil {
+				return err
+			}
+			if prune {
+				if err := x.prune(entries); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s written, %d unchanged, %d removed\n",
+				shown(args[0]), plural(x.written, "file"), len(entries)-x.written, x.removed)
+			return nil
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
+	cmd.Flags().BoolVar(&prune, "prune", false, "remove .json files that have no key")
+	return cmd
+}
+
+// folderExport writes keys to files.
+type folderExport struct {
+	cmd              *cobra.Command
+	dir              string
+	dryRun           bool
+	written, removed int
+}
+
+func (x *folderExport) write(entries []*entry) error {
+	if !x.dryRun {
+		if err := os.MkdirAll(x.dir, 0o755); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+	}
+	for _, e := range entries {
+		if err := checkKey(e.key); err != nil {
+			return fmt.Errorf("export: %w", err) // a plain publish can store what no KV tool can
+		}
+		path := filepath.Join(x.dir, fileName(e.key))
+		there, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("export: %w", err)
+		}
+		if err == nil && bytes.Equal(there, e.data) {
+			continue
+		}
+		x.written++
+		fmt.Fprintf(x.cmd.OutOrStdout(), "write %s\n", path)
+		if x.dryRun {
+			continue
+		}
+		if err := replaceFile(path, e.data); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+	}
+	return nil
+}
+
+func (x *folderExport) prune(entries []*entry) error {
+	files, err := filepath.Glob(filepath.Join(x.dir, "*"+fileSuffix))
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	for _, path := range files {
+		name := filepath.Base(path)
+		if name[0] == '.' || slices.ContainsFunc(entries, func(e *entry) bool { return fileName(e.key) == name }) {
+			continue
+		}
+		x.removed++
+		fmt.Fprintf(x.cmd.OutOrStdout(), "remove %s\n", shown(path))
+		if x.dryRun {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+	}
+	return nil
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bintubridge/bridge/decide"
+	"bintubridge/bridge/keys"
+)
+
+// ruleSet is the documents that a command decides by.
+type ruleSet struct {
+	docs  []*decide.Document
+	from  string
+	notes []string // of documents that are not in force as they stand
+}
+
+// sourceFlags say which rules, defaults and keys a command decides by.
+type sourceFlags struct {
+	bucketFlags
+	paths                       []string
+	defaultPublish, defaultPlay string
+	keysFile                    string
+}
+
+func (f *sourceFlags) addRules(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.paths, "rules", nil, "folder or .json file of documents, may be given several times (default: the live bucket)")
+}
+
+func (f *sourceFlags) addDefaults(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.defaultPublish, "default-publish", "", "allow or deny, where no rule matches (default: BRIDGE_DEFAULT_PUBLISH, or deny)")
+	cmd.Flags().StringVar(&f.defaultPlay, "default-play", "", "the same for play (default: BRIDGE_DEFAULT_PLAY, or deny)")
+	cmd.Flags().StringVar(&f.keysFile, "keys-file", "", "file of the keys that tokens are checked with (default: BRIDGE_KEYS_FILE)")
+}
+
+func (f *sourceFlags) defaults() (decide.Defaults, error) {
+	publish, err := effectOf("publish", cmp.Or(f.defaultPublish, f.getenv("BRIDGE_DEFAULT_PUBLISH")))
+	play, err2 := effectOf("play", cmp.Or(f.defaultPlay, f.getenv("BRIDGE_DEFAULT_PLAY")))
+	return decide.Defaults{Publish: publish, Play: play}, errors.Join(err, err2)
+}
+
+func effectOf(call, text string) (decide.Effect, error) {
+	effect, err := decide.ParseEffect(cmp.Or(text, "deny"))
+	if err != nil {
+		return decide.Deny, usageError{fmt.Errorf("default of %s: %w", call, err)}
+	}
+	return effect, nil
+}
+
+// keys returns the keys of tokens, or nil when no file is named.
+func (f *sourceFlags) keys() (*decide.Keys, error) {
+	path := cmp.Or(f.keysFile, f.getenv("BRIDGE_KEYS_FILE"))
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	k, err := keys.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("keys file %s: %w", shown(path), err)
+	}
+	return k, nil
+}
+
+// load returns the rules: of files when some are named, else those that bridges
+// have in force by the bucket.
+func (f *sourceFlags) load(ctx context.Context) (*ruleSet, error) {
+	if len(f.paths) > 0 {
+		return loadFiles(f.paths)
+	}
+	b, err := f.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	return loadBucket(ctx, b)
+}
+
+// loadFiles compiles all documents of folders and files, or says what is wrong
+// with them.
+func loadFiles(paths []string) (*ruleSet, error) {
+	set := &ruleSet{from: strings.Join(paths, ", ")}
+	seen := map[string]string{}
+	var bad []error
+	for _, path := range paths {
+		files, err := readPath(path)
+		bad = append(bad, err)
+		for _, file := range files {
+			if file.key == "" { // its name is bad
+				continue
+			}
+			if first, ok := seen[file.key]; ok {
+				bad = append(bad, fmt.Errorf("%s: key %s is %s already", shown(file.path), file.key, shown(first)))
+				continue
+			}
+			seen[file.key] = file.path
+			doc, err := decide.Compile(file.key, file.data)
+			if err != nil {
+				bad = append(bad, fmt.Errorf("%s: %w", shown(file.path), err))
+				continue
+			}
+			set.docs = append(set.docs, doc)
+		}
+	}
+	return set, errors.Join(bad...)
+}
+
+func readPath(path string) ([]ruleFile, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	if info.IsDir() {
+		return readFolder(path)
+	}
+	if !strings.HasSuffix(path, fileSuffix) {
+		return nil, usageError{fmt.Errorf("%s is neither a folder nor a file KEY%s", shown(path), fileSuffix)}
+	}
+	file, err := readFile(path)
+	return []ruleFile{file}, err
+}
+
+// loadBucket compiles what is live. Of a document that a bridge refuses, the newest
+// good version since its last delete is in force.
+func loadBucket(ctx context.Context, b *bucket) (*ruleSet, error) {
+	entries, err := b.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set := &ruleSet{from: fmt.Sprintf("bucket %s, revision %d", b.name, b.stream.CachedInfo().State.LastSeq)}
+	for _, e := range entries {
+		doc, bad := decide.Compile(e.key, e.data)
+		if bad == nil {
+			bad = checkKey(e.key)
+		}
+		if bad == nil {
+			set.docs = append(set.docs, doc)
+			continue
+		}
+		note := fmt.Sprintf("%s, revision %d, is refused: %s", shown(e.key), e.revision, firstLine(bad.Error()))
+		good, revision, err := b.lastGood(ctx, e.key)
+		switch {
+		case err != nil:
+			return nil, err
+		case good == nil:
+			note += "; no good version is kept"
+		default:
+			set.docs = append(set.docs, good)
+			note += fmt.Sprintf("; revision %d is taken", revision)
+		}
+		set.notes = append(set.notes, note)
+	}
+	return set, nil
+}
+
+func (b *bucket) lastGood(ctx context.Context, key string) (*decide.Document, uint64, error) {
+	if badKey := checkKey(key); badKey != nil {
+		return nil, 0, nil //nolint:nilerr // there is none that could be asked for
+	}
+	versions, err := b.history(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := len(versions) - 1; i >= 0 && !versions[i].deleted; i-- {
+		if doc, bad := decide.Compile(key, versions[i].data); bad == nil {
+			return doc, versions[i].revision, nil
+		}
+	}
+	return nil, 0, nil
+}
+
+// tell prints the notes for the person at the terminal.
+func (s *ruleSet) tell(cmd *cobra.Command) {
+	for _, note := range s.notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
+	}
+}
