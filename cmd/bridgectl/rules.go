@@ -21,7 +21,7 @@ changes, and writes only if nobody else has written meanwhile.`)
 		newRulesPut(getenv), newRulesGet(getenv), newRulesLs(getenv), newRulesRm(getenv), newRulesEdit(getenv),
 		newRulesHistory(getenv), newRulesRollback(getenv), newRulesStatus(getenv),
 		newRulesImport(getenv), newRulesExport(getenv),
-		newRulesLint(getenv), newRulesTest(getenv),
+		newRulesLint(getenv), newRulesTest(getenv), newRulesReplay(getenv),
 	)
 	return rules
 }
