@@ -103,3 +103,21 @@ func upper(c byte) byte {
 	}
 	return c
 }
+
+// The headers of a dead letter: a message of the stream DEAD is what a consumer gave up on, with
+// its own headers beside these. Its subject is dead.<consumer>.<subject it had>.
+const (
+	HeaderDeadReason   = "dead-reason"   // why: one line
+	HeaderDeadConsumer = "dead-consumer" // who gave up
+	HeaderDeadStream   = "dead-stream"   // where the message is stored
+	HeaderDeadSequence = "dead-sequence" // and its sequence there
+	HeaderDeadSubject  = "dead-subject"  // the subject it had
+	HeaderDeadBody     = "dead-body"     // DeadBodyLeft, when the letter would have been too large with it
+)
+
+// DeadBodyLeft says that a dead letter's body is only where the message came from.
+const DeadBodyLeft = "left"
+
+// HeaderRedrive names the one consumer that a message was published again for. Others
+// have seen it.
+const HeaderRedrive = "redrive-consumer"

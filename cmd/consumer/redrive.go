@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"bintubridge/consumers"
+
+	"github.com/spf13/cobra"
+)
+
+func newRedrive(environ []string) *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use: "redrive NAME", Short: "Send a consumer's dead letters again", Args: cobra.ExactArgs(1),
+		Long: `Publishes what the consumer NAME has set aside in the stream DEAD where it came from, and takes
+it out of DEAD. Consumers of this program other than NAME pass it by; others tell it by
+the event's id, which stays the same. Prints one JSON object a letter.
+
+The consumer's name is that of its durable consumer, as in dead.NAME.stream.publish. NATS is
+found by the environment:
+
+` + usage[natsConfig](),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := load[commonConfig](environ)
+			if err != nil {
+				return err
+			}
+			js, err := cfg.NATS.connect("redrive", cfg.log(io.Discard))
+			if err != nil {
+				return err
+			}
+			defer js.Conn().Close()
+			out := json.NewEncoder(cmd.OutOrStdout())
+			letters := 0
+			err = consumers.Redrive(cmd.Context(), js, args[0], dryRun, func(l consumers.Letter) error {
+				letters++
+				return out.Encode(l)
+			})
+			if err == nil && letters == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "no dead letters of", args[0])
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only list what would be sent")
+	return cmd
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/consumers"
+	"bintubridge/consumers/consumerstest"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// echoConfig is the configuration of a consumer of this test.
+type echoConfig struct {
+	Word  string        `env:"CONSUMER_ECHO_WORD" envDefault:"hello" doc:"a word"`
+	Every time.Duration `env:"CONSUMER_ECHO_EVERY" envDefault:"1s" doc:"a duration"`
+	Key   string        `env:"CONSUMER_ECHO_KEY" secret:"true" doc:"a secret"`
+}
+
+// buffer is a log that is read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func execute(ctx context.Context, cmd *cobra.Command, out io.Writer, args ...string) error {
+	cmd.SetOut(out)
+	cmd.SetErr(out)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	return cmd.ExecuteContext(ctx)
+}
+
+// A consumer runs beside its admin listener and ends with its context.
+func TestServe(t *testing.T) {
+	kit := consumerstest.Start(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"NATS_URL=" + kit.URL(), "CONSUMER_ECHO_WORD=", "CONSUMER_ECHO_EVERY=5s", "CONSUMER_ECHO_KEY_FILE=" + secret, "CONSUMER_ECHO_WROD=x"}
+	got := make(chan echoConfig, 1)
+	echo := func(ctx context.Context, cfg echoConfig, s service) error {
+		got <- cfg
+		return consumers.Run(ctx, s.js, consumers.Options{Name: "echo", Monitor: s.monitor, Log: s.log},
+			func(context.Context, *consumers.Message) error { return nil })
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var log buffer
+	ended := make(chan error, 1)
+	go func() { ended <- execute(ctx, newConsumer(environ, "echo", "Echoes", echo), &log) }()
+	if cfg := <-got; cfg != (echoConfig{"hello", 5 * time.Second, "s3cret"}) {
+		t.Errorf("configuration %+v", cfg)
+	}
+	kit.Publish(consumerstest.Event("publish", "lobby"))
+	admin := regexp.MustCompile(`admin=(\S+)`).FindStringSubmatch(log.String())[1]
+	bridgetest.Eventually(t, "it is ready and has counted", func() bool {
+		return get(t, admin, "/livez") == "200 ok\n" && get(t, admin, "/readyz?verbose") == "200 [+] echo ok\nok\n" &&
+			strings.Contains(get(t, admin, "/metrics"), `consumer_processed_total{consumer="echo"} 1`)
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); !strings.Contains(text, "CONSUMER_ECHO_WROD") || strings.Contains(text, "s3cret") {
+		t.Errorf("log:\n%s", text)
+	}
+}
+
+func get(t *testing.T, addr, path string) string {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Status[:3] + " " + string(body)
+}
+
+// All mistakes are told together, by the variable, without secrets; -h explains each.
+func TestConfiguration(t *testing.T) {
+	never := func(context.Context, echoConfig, service) error { t.Error("it ran"); return nil }
+	environ := []string{"CONSUMER_ECHO_EVERY=soon", "CONSUMER_LOG_LEVEL=loud", "NATS_TOKEN=s3cret", "NATS_TOKEN_FILE=x"}
+	var out buffer
+	err := execute(t.Context(), newConsumer(environ, "echo", "Echoes", never), &out)
+	for _, want := range []string{`CONSUMER_ECHO_EVERY="soon"`, `CONSUMER_LOG_LEVEL="loud"`, "NATS_TOKEN and NATS_TOKEN_FILE are both set"} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	if err := execute(t.Context(), newConsumer(environ, "echo", "Echoes", never), &out, "-h"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CONSUMER_ECHO_WORD (default hello)\n        a word", "a secret; or CONSUMER_ECHO_KEY_FILE", "CONSUMER_ADMIN_LISTEN", "NATS_NKEY"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("-h does not say %q:\n%s", want, out.String())
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Handler does one message's work. nil says that it is done and may be forgotten; an error
+// that it is to be tried again, or never with Permanent. The context ends after
+// Options.Timeout, not when Run's ends.
+type Handler func(ctx context.Context, m *Message) error
+
+// BatchHandler does the work of several messages, all of it or none: in one transaction.
+// After an error all of them come again. After one that is Permanent they come
+// again in halves, until the message that is at fault stands alone.
+type BatchHandler func(ctx context.Context, batch []*Message) error
+
+// Run gives each message to h until ctx ends, and then returns nil. It outlives
+// outages of NATS, and waits for a stream that is not there yet. It returns an error
+// when it cannot go on: wrong options, a durable consumer of the name that is none
+// of its kind, a closed connection.
+func Run(ctx context.Context, js jetstream.JetStream, opts Options, h Handler) error {
+	one := func(ctx context.Context, batch []*Message) error { return h(ctx, batch[0]) }
+	return run(ctx, js, opts, false, one)
+}
+
+// RunBatch is Run for a database: a batch is what is there, up to Options.Batch
+// messages, and waits Options.BatchWait for more.
+func RunBatch(ctx context.Context, js jetstream.JetStream, opts Options, h BatchHandler) error {
+	return run(ctx, js, opts, true, h)
+}
+
+func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool, h BatchHandler) error {
+	opts, err := opts.withDefaults(batches)
+	if err != nil {
+		return err
+	}
+	state := opts.Monitor.watch(opts.Name)
+	defer state.leave()
+	settler := &settler{opts: opts, state: state, dead: NewDeadLetters(js, opts.Name)}
+	p := startPool(ctx, opts, settler, h)
+	watchLag := startLag(ctx, js, opts, state)
+	err = attend(ctx, js, opts, state, p)
+	p.drain()
+	watchLag.stop()
+	return errors.Join(err, flush(js.Conn()))
+}
+
+// attend keeps a subscription open until ctx ends.
+func attend(ctx context.Context, js jetstream.JetStream, opts Options, state *state, p *pool) error {
+	var wait backoff
+	for ctx.Err() == nil {
+		cons, err := open(ctx, js, opts, state)
+		if err == nil {
+			wait.reset()
+			err = fetch(ctx, cons, opts, state, p)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		switch {
+		case errors.Is(err, ErrConsumer), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jetstream.ErrConnectionClosed):
+			return err
+		case err != nil:
+			state.detached(err)
+			opts.Log.Warn("the consumer waits for NATS", "error", err)
+			wait.sleep(ctx)
+		}
+	}
+	return nil
+}
+
+// fetch hands messages to the pool until ctx ends or the subscription breaks.
+func fetch(ctx context.Context, cons jetstream.Consumer, opts Options, state *state, p *pool) error {
+	it, err := cons.Messages(jetstream.PullMaxMessages(min(opts.MaxAckPending, max(100, opts.Batch))))
+	if err != nil {
+		return fmt.Errorf("fetch from %s: %w", opts.Stream, err)
+	}
+	defer it.Stop()
+	state.attached()
+	for {
+		msg, err := it.Next(jetstream.NextContext(ctx))
+		switch {
+		case err == nil:
+			state.attached()
+			p.take(msg)
+		case ctx.Err() != nil:
+			giveBackFetched(it, opts)
+			return nil
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			state.detached(err)
+			if err := still(ctx, cons); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("fetch from %s: %w", opts.Stream, err)
+		}
+	}
+}
+
+// giveBackFetched gives back what has arrived and was not looked at.
+func giveBackFetched(it jetstream.MessagesContext, opts Options) {
+	it.Drain()
+	for {
+		msg, err := it.Next(jetstream.NextMaxWait(drainWait))
+		if err != nil { // all is given back, or the connection is gone
+			return
+		}
+		giveBack(msg, opts)
+	}
+}
+
+// still finds out whether a silent consumer is still there: a server that lost it answers
+// no pulls for ever.
+func still(ctx context.Context, cons jetstream.Consumer) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := cons.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("the consumer is gone: %w", err)
+	}
+	return nil // it is there, or nobody can tell: the pulls go on by themselves
+}
+
+func giveBack(msg jetstream.Msg, opts Options) {
+	if err := msg.Nak(); err != nil {
+		opts.Log.Warn("a message cannot be given back; it comes again after the ack wait", "error", err)
+	}
+}
+
+// flush waits until the server has the last acks.
+func flush(nc *nats.Conn) error {
+	if !nc.IsConnected() {
+		return nil // they are lost, and their messages come again
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("the last acks may be lost, and their messages come again: %w", err)
+	}
+	return nil
+}
+
+const (
+	requestTimeout = 5 * time.Second
+	drainWait      = time.Second // for the server to confirm that nothing more comes
+)

@@ -1,0 +1,447 @@
+package consumers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/consumers"
+	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// journal is a handler that writes down what it got.
+type journal struct {
+	mu  sync.Mutex
+	ids []string
+	got []*consumers.Message
+}
+
+func (j *journal) handle(_ context.Context, m *consumers.Message) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ids = append(j.ids, m.ID)
+	j.got = append(j.got, m)
+	return nil
+}
+
+func (j *journal) all() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.ids)
+}
+
+func ids(events []subjects.Event) []string {
+	list := make([]string, len(events))
+	for i, e := range events {
+		list[i] = e.ID
+	}
+	return list
+}
+
+func TestDelivers(t *testing.T) {
+	kit := consumerstest.Start(t)
+	sent := kit.Publish(consumerstest.Event("publish", "lobby"), consumerstest.Event("publish_done", "lobby"))
+	var j journal
+	kit.Run(consumers.Options{Name: "audit"}, j.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 2)
+	if got := j.all(); !slices.Equal(got, ids(sent)) {
+		t.Fatalf("got %v, want %v", got, ids(sent))
+	}
+	m := j.got[1]
+	if m.Event.Name != "lobby" || m.Name() != "lobby" || m.Subject != "stream.publish_done" || m.Stream != "EVENTS" ||
+		m.Sequence != 2 || m.Delivered != 1 || m.Time.IsZero() {
+		t.Errorf("got %+v", m)
+	}
+}
+
+func TestDeliversSessions(t *testing.T) {
+	kit := consumerstest.Start(t)
+	var j journal
+	kit.Run(consumers.Options{Name: "audit", Stream: subjects.StreamSessions}, j.handle)
+	kit.PublishSession(subjects.Session{ID: "x-1-started", Session: "x-1", Kind: subjects.KindPublish, Name: "lobby"})
+	kit.WaitAcked(subjects.StreamSessions, "audit", 1)
+	if m := j.got[0]; m.Session.Session != "x-1" || m.Name() != "lobby" || m.ID != "x-1-started" {
+		t.Errorf("got %+v", m)
+	}
+}
+
+// Many names on several workers: each name's messages come one after the other and in order.
+func TestOrderOfNames(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const names, each = 20, 25
+	for i := range each {
+		for n := range names {
+			e := consumerstest.Event("update_publish", fmt.Sprint("n", n))
+			e.Time = subjects.Number(fmt.Sprint(i))
+			kit.Publish(e)
+		}
+	}
+	var mu sync.Mutex
+	inWork, seen := map[string]bool{}, map[string][]string{}
+	kit.Run(consumers.Options{Name: "audit", Workers: 8}, func(_ context.Context, m *consumers.Message) error {
+		mu.Lock()
+		if inWork[m.Name()] {
+			t.Errorf("two of %s at once", m.Name())
+		}
+		inWork[m.Name()] = true
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			inWork[m.Name()] = false
+			seen[m.Name()] = append(seen[m.Name()], string(m.Event.Time))
+		}()
+		return nil
+	})
+	kit.WaitAcked(subjects.StreamEvents, "audit", names*each)
+	want := make([]string, each)
+	for i := range want {
+		want[i] = fmt.Sprint(i)
+	}
+	for name, got := range seen {
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+func TestRetries(t *testing.T) {
+	kit := consumerstest.Start(t)
+	kit.Publish(consumerstest.Event("publish", "lobby"))
+	var j journal
+	kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
+		if m.Delivered == 1 {
+			return errors.New("not now")
+		}
+		return j.handle(ctx, m)
+	})
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	if len(j.got) != 1 || j.got[0].Delivered != 2 || len(kit.Dead("audit")) != 0 {
+		t.Errorf("got %+v, dead %v", j.got, kit.Dead("audit"))
+	}
+}
+
+// What cannot be handled is set aside with its reason, and holds up nothing.
+func TestPoison(t *testing.T) {
+	future := nats.Header{subjects.HeaderSpecVersion: {"2.0"}}
+	for _, tt := range []struct {
+		name    string
+		opts    consumers.Options
+		header  nats.Header
+		data    string // "" is an event
+		handler consumers.Handler
+		reason  string
+	}{
+		{"permanent", consumers.Options{}, nil, "", func(context.Context, *consumers.Message) error {
+			return fmt.Errorf("wrapped: %w", consumers.Permanent(errors.New("never\r\nX: y")))
+		}, "wrapped: never..X: y"},
+		{"panic", consumers.Options{}, nil, "", func(context.Context, *consumers.Message) error { panic("oh") }, "panicked: oh"},
+		{"tried often", consumers.Options{MaxDeliver: 1}, nil, "", func(context.Context, *consumers.Message) error {
+			return errors.New("not now")
+		}, "tried 1 times: not now"},
+		{"malformed", consumers.Options{}, nil, "{", nil, "malformed"},
+		{"no id", consumers.Options{}, nil, "{}", nil, "no id"},
+		{"future", consumers.Options{}, future, `{"id":"a-1"}`, nil, `ce-specversion is "2.0"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			kit := consumerstest.Start(t)
+			if tt.data == "" {
+				kit.Publish(consumerstest.Event("publish", "bad"))
+			} else {
+				kit.PublishRaw("stream.publish", tt.header, []byte(tt.data))
+			}
+			sent := kit.Publish(consumerstest.Event("publish", "good"))
+			var j journal
+			tt.opts.Name = "audit"
+			kit.Run(tt.opts, func(ctx context.Context, m *consumers.Message) error {
+				if m.Name() == "good" {
+					return j.handle(ctx, m)
+				}
+				if tt.handler == nil {
+					t.Errorf("the handler got %+v", m)
+				}
+				return tt.handler(ctx, m)
+			})
+			kit.WaitAcked(subjects.StreamEvents, "audit", 2)
+			if got := j.all(); !slices.Equal(got, ids(sent)) {
+				t.Errorf("handled %v", got)
+			}
+			dead := kit.Dead("audit")
+			if len(dead) != 1 {
+				t.Fatalf("%d dead letters", len(dead))
+			}
+			h := dead[0].Header
+			if dead[0].Subject != "dead.audit.stream.publish" || h.Get("dead-consumer") != "audit" || h.Get("dead-stream") != "EVENTS" ||
+				h.Get("dead-sequence") != "1" || h.Get("dead-subject") != "stream.publish" || !strings.Contains(h.Get("dead-reason"), tt.reason) {
+				t.Errorf("letter %s: %v", dead[0].Subject, h)
+			}
+		})
+	}
+}
+
+func TestRawGetsWhatCannotBeRead(t *testing.T) {
+	kit := consumerstest.Start(t)
+	kit.PublishRaw("stream.publish", nil, []byte("{"))
+	var j journal
+	kit.Run(consumers.Options{Name: "audit", Raw: true}, j.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	if m := j.got[0]; !errors.Is(m.Err, consumers.ErrMalformed) || string(m.Data) != "{" {
+		t.Errorf("got %+v", m)
+	}
+}
+
+// A letter that is sent again reaches the consumer that gave up, and no other.
+func TestRedrive(t *testing.T) {
+	kit := consumerstest.Start(t)
+	var audit, other journal
+	broken := true
+	var mu sync.Mutex
+	kit.Run(consumers.Options{Name: "other"}, other.handle)
+	kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken {
+			return consumers.Permanent(errors.New("broken"))
+		}
+		return audit.handle(ctx, m)
+	})
+	sent := kit.Publish(consumerstest.Event("publish", "lobby"))
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	mu.Lock()
+	broken = false
+	mu.Unlock()
+	var letters []consumers.Letter
+	for _, dry := range []bool{true, false, false} {
+		err := consumers.Redrive(t.Context(), kit.JS, "audit", dry, func(l consumers.Letter) error {
+			letters = append(letters, l)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(letters) != 2 || letters[0].Sent || !letters[1].Sent || letters[1].ID != sent[0].ID || letters[1].Reason != "broken" {
+		t.Errorf("letters %+v", letters)
+	}
+	kit.WaitAcked(subjects.StreamEvents, "audit", 2)
+	kit.WaitAcked(subjects.StreamEvents, "other", 2)
+	if !slices.Equal(audit.all(), ids(sent)) || !slices.Equal(other.all(), ids(sent)) || len(kit.Dead("audit")) != 0 {
+		t.Errorf("audit %v, other %v, dead %v", audit.all(), other.all(), kit.Dead("audit"))
+	}
+}
+
+// A letter as large as the server takes has no room for its reason.
+func TestLargeLetter(t *testing.T) {
+	kit := consumerstest.Start(t)
+	large := strings.Repeat("x", 1<<20)
+	kit.PublishRaw("stream.publish", nil, []byte(large))
+	var fixed journal
+	stop := kit.Run(consumers.Options{Name: "audit"}, fixed.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	stop()
+	dead := kit.Dead("audit")
+	if len(dead) != 1 || len(dead[0].Data) != 0 || dead[0].Header.Get("dead-body") != "left" {
+		t.Fatalf("dead %v", dead)
+	}
+	kit.Run(consumers.Options{Name: "audit", Raw: true}, fixed.handle)
+	err := consumers.Redrive(t.Context(), kit.JS, "audit", false, func(consumers.Letter) error { return nil })
+	// With its mark it is larger than it was: it stays where it is.
+	if !errors.Is(err, nats.ErrMaxPayload) || len(kit.Dead("audit")) != 1 {
+		t.Errorf("redrive: %v", err)
+	}
+}
+
+func TestBatches(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const n = 64
+	for i := range n {
+		kit.Publish(consumerstest.Event("publish", fmt.Sprint(i)))
+	}
+	var mu sync.Mutex
+	done, sizes := map[string]int{}, []int{}
+	kit.RunBatch(consumers.Options{Name: "db", Workers: 1, Batch: 16}, func(_ context.Context, batch []*consumers.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		sizes = append(sizes, len(batch))
+		for _, m := range batch {
+			if m.Name() == "13" {
+				return consumers.Permanent(errors.New("unlucky"))
+			}
+		}
+		for _, m := range batch {
+			done[m.Name()]++
+		}
+		return nil
+	})
+	kit.WaitAcked(subjects.StreamEvents, "db", n)
+	if len(done) != n-1 || slices.Max(sizes) < 2 || slices.Max(sizes) > 16 {
+		t.Errorf("%d done, sizes %v", len(done), sizes)
+	}
+	for name, times := range done {
+		if times != 1 {
+			t.Errorf("%s was done %d times", name, times)
+		}
+	}
+	if dead := kit.Dead("db"); len(dead) != 1 || dead[0].Header.Get("dead-sequence") != "14" {
+		t.Errorf("dead %v", dead)
+	}
+}
+
+// The end of the context: what is in work is finished and acked, what waits is left for the
+// next, and nothing that was done comes again.
+func TestDrain(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const n = 300
+	for range n {
+		kit.Publish(consumerstest.Event("publish", "lobby"))
+	}
+	var first, second journal
+	begun, finish := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	stop := kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
+		if len(first.all()) == 50 {
+			once.Do(func() { close(begun) })
+			<-finish
+		}
+		if ctx.Err() != nil {
+			t.Error("the context of a handler ended with that of Run")
+		}
+		return first.handle(ctx, m)
+	})
+	<-begun
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	bridgetest.Eventually(t, "what waits is given back", func() bool {
+		c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
+		return err == nil && c.CachedInfo().NumWaiting == 0
+	})
+	close(finish)
+	<-stopped
+	if len(first.all()) != 51 {
+		t.Errorf("%d were done", len(first.all()))
+	}
+	kit.Run(consumers.Options{Name: "audit"}, second.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", n)
+	all := append(first.all(), second.all()...)
+	slices.Sort(all)
+	if len(all) != n || len(slices.Compact(all)) != n {
+		t.Errorf("%d were done, %d of them different", len(all), len(slices.Compact(all)))
+	}
+}
+
+func TestServerRestarts(t *testing.T) {
+	kit := consumerstest.Start(t)
+	var j journal
+	kit.Run(consumers.Options{Name: "audit"}, j.handle)
+	kit.Publish(consumerstest.Event("publish", "a"))
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	kit.Stop()
+	kit.Start()
+	bridgetest.Eventually(t, "an event after the restart", func() bool {
+		_, err := kit.JS.PublishMsg(t.Context(), consumerstest.EventMessage(subjects.Event{ID: "b-1", Call: "publish", Name: "b"}))
+		return err == nil
+	})
+	bridgetest.Eventually(t, "it is handled", func() bool { return slices.Contains(j.all(), "b-1") })
+}
+
+// A consumer may be there before its stream, and outlives its deletion.
+func TestWaitsForTheStream(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	js := server.JetStream()
+	monitor := consumers.NewMonitor()
+	var j journal
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- consumers.Run(ctx, js, consumers.Options{Name: "audit", Monitor: monitor}, j.handle)
+	}()
+	bridgetest.Eventually(t, "it says what it waits for", func() bool {
+		c := monitor.Checks()
+		return len(c) == 1 && !c[0].OK && strings.Contains(c[0].Detail, "stream not found")
+	})
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"stream.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.PublishMsg(t.Context(), consumerstest.EventMessage(subjects.Event{ID: "a-1", Call: "publish"})); err != nil {
+		t.Fatal(err)
+	}
+	bridgetest.Eventually(t, "it is handled", func() bool { return slices.Equal(j.all(), []string{"a-1"}) })
+	if c := monitor.Checks(); !c[0].OK {
+		t.Errorf("checks %+v", c)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrift(t *testing.T) {
+	kit := consumerstest.Start(t)
+	made, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamEvents, jetstream.ConsumerConfig{
+		Durable: "audit", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "stream.play", MaxDeliver: 3, MaxAckPending: 1000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	monitor := consumers.NewMonitor()
+	var j journal
+	kit.Run(consumers.Options{Name: "audit", Monitor: monitor, Subjects: []string{"stream.publish"}}, j.handle)
+	bridgetest.Eventually(t, "the differences are told", func() bool {
+		c := monitor.Checks()
+		return len(c) == 1 && c[0].Degraded && strings.Contains(c[0].Detail, "filter_subjects is [stream.play], want [stream.publish]") &&
+			strings.Contains(c[0].Detail, "max_deliver is 3") && strings.Contains(c[0].Detail, "ack_wait")
+	})
+	info, err := made.Info(t.Context())
+	if err != nil || info.Config.MaxDeliver != 3 || info.Config.FilterSubject != "stream.play" {
+		t.Errorf("it was changed: %+v, %v", info, err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	kit := consumerstest.Start(t)
+	handler := func(context.Context, *consumers.Message) error { return nil }
+	for _, name := range []string{"", "a.b", "a b", "a>"} {
+		if err := consumers.Run(t.Context(), kit.JS, consumers.Options{Name: name}, handler); !errors.Is(err, consumers.ErrOptions) {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	_, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamEvents, jetstream.ConsumerConfig{Durable: "noack", AckPolicy: jetstream.AckNonePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := consumers.Run(t.Context(), kit.JS, consumers.Options{Name: "noack"}, handler); !errors.Is(err, consumers.ErrConsumer) {
+		t.Errorf("a consumer without acks: %v", err)
+	}
+}
+
+func TestOnce(t *testing.T) {
+	kit := consumerstest.Start(t)
+	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketLive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	h := consumers.Once(kv, "audit", consumers.DefaultTimeout, func(context.Context, *consumers.Message) error {
+		calls++
+		if calls == 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	m := &consumers.Message{ID: "a-1"}
+	if h(t.Context(), m) == nil || h(t.Context(), m) != nil || h(t.Context(), m) != nil || calls != 2 {
+		t.Errorf("%d calls", calls)
+	}
+}

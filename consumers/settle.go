@@ -1,0 +1,72 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+)
+
+// settler tells the server what became of a message.
+type settler struct {
+	opts  Options
+	state *state
+	dead  *DeadLetters
+}
+
+func (s *settler) settle(ctx context.Context, d delivery, err error) {
+	switch {
+	case err == nil:
+		s.ack(ctx, d)
+	case IsPermanent(err):
+		s.bury(ctx, d, err.Error())
+	case s.opts.MaxDeliver > 0 && d.Delivered >= uint64(s.opts.MaxDeliver):
+		s.bury(ctx, d, fmt.Sprintf("tried %d times: %v", d.Delivered, err))
+	default:
+		s.retry(d, err)
+	}
+}
+
+func (s *settler) ack(ctx context.Context, d delivery) {
+	var err error
+	if s.opts.DoubleAck {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		err = d.msg.DoubleAck(ctx)
+	} else {
+		err = d.msg.Ack()
+	}
+	if err != nil {
+		s.opts.Log.Warn("a message is done and cannot be acked; it comes again", "id", d.ID, "error", err)
+	}
+	s.state.processed.Inc()
+}
+
+func (s *settler) retry(d delivery, err error) {
+	wait := waitFor(d.Delivered)
+	s.state.failed(err)
+	s.opts.Log.Warn("a message failed and is tried again", "id", d.ID, "delivered", d.Delivered, "wait", wait, "error", err)
+	if err := d.msg.NakWithDelay(wait); err != nil {
+		s.opts.Log.Warn("it comes again after the ack wait", "id", d.ID, "error", err)
+	}
+}
+
+// bury copies the message to DEAD and gives it up, in that order. What cannot be
+// copied is kept.
+func (s *settler) bury(ctx context.Context, d delivery, reason string) {
+	if err := s.dead.Put(ctx, d.Message, reason); err != nil {
+		s.retry(d, fmt.Errorf("%s; and it cannot be set aside: %w", reason, err))
+		return
+	}
+	s.state.died(reason)
+	s.opts.Log.Error("a message is dead", "id", d.ID, "stream", d.Stream, "sequence", d.Sequence, "reason", oneLine(reason))
+	if err := d.msg.TermWithReason(shorten(oneLine(reason), maxTermReason)); err != nil {
+		s.opts.Log.Warn("it comes again, and is set aside again", "id", d.ID, "error", err)
+	}
+}
+
+// panicked is the error of a handler that panicked with r.
+func panicked(r any, log *slog.Logger) error {
+	log.Error("the handler panicked", "panic", r, "stack", string(debug.Stack()))
+	return Permanent(fmt.Errorf("the handler panicked: %v", r))
+}
