@@ -55,24 +55,31 @@ func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool
 func attend(ctx context.Context, js jetstream.JetStream, opts Options, state *state, p *pool) error {
 	var wait backoff
 	for ctx.Err() == nil {
-		cons, err := open(ctx, js, opts, state)
-		if err == nil {
-			wait.reset()
-			err = fetch(ctx, cons, opts, state, p)
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		err := subscribe(ctx, js, opts, state, p, &wait)
 		switch {
+		case err == nil: // ctx ended
 		case errors.Is(err, ErrConsumer), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jetstream.ErrConnectionClosed):
 			return err
-		case err != nil:
+		default:
 			state.detached(err)
 			opts.Log.Warn("the consumer waits for NATS", "error", err)
 			wait.sleep(ctx)
 		}
 	}
 	return nil
+}
+
+// subscribe fetches from the durable consumer until that breaks. When ctx ends it returns nil.
+func subscribe(ctx context.Context, js jetstream.JetStream, opts Options, state *state, p *pool, wait *backoff) error {
+	cons, err := open(ctx, js, opts, state)
+	if err == nil {
+		wait.reset()
+		err = fetch(ctx, cons, opts, state, p)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // fetch hands messages to the pool until ctx ends or the subscription breaks.
