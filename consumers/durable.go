@@ -14,7 +14,7 @@ var ErrConsumer = errors.New("another kind of consumer has this name")
 
 // open returns the durable consumer. A missing one is created; an existing one is never
 // altered, and how it differs is told.
-func open(ctx context.Context, js jetstream.JetStream, opts Options, state *state) (jetstream.Consumer, error) {
+func open(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watch) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	want := opts.config()
@@ -36,7 +36,7 @@ func open(ctx context.Context, js jetstream.JetStream, opts Options, state *stat
 		return nil, fmt.Errorf("%w: %s of %s has no explicit acks; delete it or choose another name", ErrConsumer, opts.Name, opts.Stream)
 	}
 	drift := drift(have, want)
-	state.setDrift(drift)
+	watch.setDrift(drift)
 	for _, d := range drift {
 		opts.Log.Warn("the durable consumer differs and is left as it is; edit or delete it", "difference", d)
 	}

@@ -13,7 +13,7 @@ type lagWatch struct {
 	done   chan struct{}
 }
 
-func startLag(ctx context.Context, js jetstream.JetStream, opts Options, s *state) *lagWatch {
+func startLag(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watch) *lagWatch {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &lagWatch{cancel, make(chan struct{})}
 	go func() {
@@ -23,7 +23,7 @@ func startLag(ctx context.Context, js jetstream.JetStream, opts Options, s *stat
 		for {
 			select {
 			case <-tick.C:
-				readLag(ctx, js, opts, s)
+				readLag(ctx, js, opts, watch)
 			case <-ctx.Done():
 				return
 			}
@@ -37,7 +37,7 @@ func (w *lagWatch) stop() {
 	<-w.done
 }
 
-func readLag(ctx context.Context, js jetstream.JetStream, opts Options, s *state) {
+func readLag(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watch) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	cons, err := js.Consumer(ctx, opts.Stream, opts.Name)
@@ -46,6 +46,5 @@ func readLag(ctx context.Context, js jetstream.JetStream, opts Options, s *state
 		return
 	}
 	info := cons.CachedInfo()
-	s.pending.Set(float64(info.NumPending))
-	s.ackPending.Set(float64(info.NumAckPending))
+	watch.Lag(info.NumPending, uint64(info.NumAckPending))
 }

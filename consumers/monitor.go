@@ -17,7 +17,7 @@ type Monitor struct {
 	lag, lastError                      *prometheus.GaugeVec
 
 	mu     sync.Mutex
-	states map[string]*state
+	states map[string]*Watch
 }
 
 // NewMonitor returns one that watches nothing yet. Give it to Options.Monitor.
@@ -36,7 +36,7 @@ func NewMonitor() *Monitor {
 		lastError: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "consumer_last_error_timestamp_seconds", Help: "When a message or the connection last failed.",
 		}, []string{"consumer"}),
-		states: map[string]*state{},
+		states: map[string]*Watch{},
 	}
 }
 
@@ -78,11 +78,12 @@ func (m *Monitor) Checks() []Check {
 	return list
 }
 
-// watch begins to watch the consumer of this name.
-func (m *Monitor) watch(name string) *state {
+// Watch begins to watch the consumer of this name. Run does it by itself; a consumer with a
+// loop of its own calls it.
+func (m *Monitor) Watch(name string) *Watch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &state{
+	w := &Watch{
 		monitor: m, name: name,
 		processed: m.processed.WithLabelValues(name), fails: m.fails.WithLabelValues(name),
 		dead: m.dead.WithLabelValues(name), redelivered: m.redelivered.WithLabelValues(name),
@@ -90,12 +91,12 @@ func (m *Monitor) watch(name string) *state {
 		lastError: m.lastError.WithLabelValues(name),
 		detail:    "starting",
 	}
-	m.states[name] = s
-	return s
+	m.states[name] = w
+	return w
 }
 
-// state is what the monitor knows of one consumer.
-type state struct {
+// Watch is what the monitor knows of one consumer.
+type Watch struct {
 	monitor                             *Monitor
 	name                                string
 	processed, fails, dead, redelivered prometheus.Counter
@@ -107,49 +108,66 @@ type state struct {
 	drift  []string
 }
 
-func (s *state) leave() {
-	s.monitor.mu.Lock()
-	defer s.monitor.mu.Unlock()
-	if s.monitor.states[s.name] == s {
-		delete(s.monitor.states, s.name)
+// Leave ends it: the consumer is no longer part of readiness.
+func (w *Watch) Leave() {
+	w.monitor.mu.Lock()
+	defer w.monitor.mu.Unlock()
+	if w.monitor.states[w.name] == w {
+		delete(w.monitor.states, w.name)
 	}
 }
 
-func (s *state) attached() { s.set(true, "") }
+// Attached says that the consumer gets messages, or stands by; detail may be empty.
+func (w *Watch) Attached(detail string) { w.set(true, detail) }
 
-func (s *state) detached(err error) {
-	s.lastError.SetToCurrentTime()
-	s.set(false, err.Error())
+// Detached says that it gets none, and why.
+func (w *Watch) Detached(err error) {
+	w.lastError.SetToCurrentTime()
+	w.set(false, err.Error())
 }
 
-func (s *state) failed(error) {
-	s.fails.Inc()
-	s.lastError.SetToCurrentTime()
+// Processed counts a message that was done.
+func (w *Watch) Processed() { w.processed.Inc() }
+
+// Redelivered counts a delivery that was not the first.
+func (w *Watch) Redelivered() { w.redelivered.Inc() }
+
+// Failed counts a try that is repeated.
+func (w *Watch) Failed() {
+	w.fails.Inc()
+	w.lastError.SetToCurrentTime()
 }
 
-func (s *state) died(string) {
-	s.dead.Inc()
-	s.lastError.SetToCurrentTime()
+// Died counts a message that was set aside.
+func (w *Watch) Died() {
+	w.dead.Inc()
+	w.lastError.SetToCurrentTime()
 }
 
-func (s *state) set(ok bool, detail string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ok, s.detail = ok, detail
+// Lag says how many messages are not done yet: still in the stream, and on their way.
+func (w *Watch) Lag(pending, ackPending uint64) {
+	w.pending.Set(float64(pending))
+	w.ackPending.Set(float64(ackPending))
 }
 
-func (s *state) setDrift(drift []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drift = drift
+func (w *Watch) set(ok bool, detail string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ok, w.detail = ok, detail
 }
 
-func (s *state) check() Check {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := Check{Name: s.name, OK: s.ok, Detail: s.detail}
-	if s.ok && len(s.drift) > 0 {
-		c.Degraded, c.Detail = true, fmt.Sprintf("the durable consumer differs: %s", strings.Join(s.drift, "; "))
+func (w *Watch) setDrift(drift []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drift = drift
+}
+
+func (w *Watch) check() Check {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := Check{Name: w.name, OK: w.ok, Detail: w.detail}
+	if w.ok && len(w.drift) > 0 {
+		c.Degraded, c.Detail = true, fmt.Sprintf("the durable consumer differs: %s", strings.Join(w.drift, "; "))
 	}
 	return c
 }

@@ -54,7 +54,7 @@ func (p *pool) take(msg jetstream.Msg) {
 	d := delivery{msg, m}
 	p.keeper.hold(d)
 	if m.Delivered > 1 {
-		p.settle.state.redelivered.Inc()
+		p.settle.watch.Redelivered()
 	}
 	p.queues[maphash.String(p.seed, m.Name())%uint64(len(p.queues))] <- d
 }

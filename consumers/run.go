@@ -40,28 +40,28 @@ func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool
 	if err != nil {
 		return err
 	}
-	state := opts.Monitor.watch(opts.Name)
-	defer state.leave()
-	settler := &settler{opts: opts, state: state, dead: NewDeadLetters(js, opts.Name)}
+	watch := opts.Monitor.Watch(opts.Name)
+	defer watch.Leave()
+	settler := &settler{opts: opts, watch: watch, dead: NewDeadLetters(js, opts.Name)}
 	p := startPool(ctx, opts, settler, h)
-	watchLag := startLag(ctx, js, opts, state)
-	err = attend(ctx, js, opts, state, p)
+	watchLag := startLag(ctx, js, opts, watch)
+	err = attend(ctx, js, opts, watch, p)
 	p.drain()
 	watchLag.stop()
 	return errors.Join(err, flush(js.Conn()))
 }
 
 // attend keeps a subscription open until ctx ends.
-func attend(ctx context.Context, js jetstream.JetStream, opts Options, state *state, p *pool) error {
+func attend(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watch, p *pool) error {
 	var wait backoff
 	for ctx.Err() == nil {
-		err := subscribe(ctx, js, opts, state, p, &wait)
+		err := subscribe(ctx, js, opts, watch, p, &wait)
 		switch {
 		case err == nil: // ctx ended
 		case errors.Is(err, ErrConsumer), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jetstream.ErrConnectionClosed):
 			return err
 		default:
-			state.detached(err)
+			watch.Detached(err)
 			opts.Log.Warn("the consumer waits for NATS", "error", err)
 			wait.sleep(ctx)
 		}
@@ -70,37 +70,37 @@ func attend(ctx context.Context, js jetstream.JetStream, opts Options, state *st
 }
 
 // subscribe fetches from the durable consumer until that breaks. When ctx ends it returns nil.
-func subscribe(ctx context.Context, js jetstream.JetStream, opts Options, state *state, p *pool, wait *backoff) error {
-	cons, err := open(ctx, js, opts, state)
+func subscribe(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watch, p *pool, wait *backoff) error {
+	cons, err := open(ctx, js, opts, watch)
 	if err == nil {
 		wait.reset()
-		err = fetch(ctx, cons, opts, state, p)
+		err = fetch(ctx, cons, opts, watch, p)
 	}
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it is of the end
 	}
 	return err
 }
 
 // fetch hands messages to the pool until ctx ends or the subscription breaks.
-func fetch(ctx context.Context, cons jetstream.Consumer, opts Options, state *state, p *pool) error {
+func fetch(ctx context.Context, cons jetstream.Consumer, opts Options, watch *Watch, p *pool) error {
 	it, err := cons.Messages(jetstream.PullMaxMessages(min(opts.MaxAckPending, max(100, opts.Batch))))
 	if err != nil {
 		return fmt.Errorf("fetch from %s: %w", opts.Stream, err)
 	}
 	defer it.Stop()
-	state.attached()
+	watch.Attached("")
 	for {
 		msg, err := it.Next(jetstream.NextContext(ctx))
 		switch {
 		case err == nil:
-			state.attached()
+			watch.Attached("")
 			p.take(msg)
 		case ctx.Err() != nil:
 			giveBackFetched(it, opts)
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			state.detached(err)
+			watch.Detached(err)
 			if err := still(ctx, cons); err != nil {
 				return err
 			}

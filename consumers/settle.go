@@ -10,7 +10,7 @@ import (
 // settler tells the server what became of a message.
 type settler struct {
 	opts  Options
-	state *state
+	watch *Watch
 	dead  *DeadLetters
 }
 
@@ -39,12 +39,12 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 	if err != nil {
 		s.opts.Log.Warn("a message is done and cannot be acked; it comes again", "id", d.ID, "error", err)
 	}
-	s.state.processed.Inc()
+	s.watch.Processed()
 }
 
 func (s *settler) retry(d delivery, err error) {
 	wait := waitFor(d.Delivered)
-	s.state.failed(err)
+	s.watch.Failed()
 	s.opts.Log.Warn("a message failed and is tried again", "id", d.ID, "delivered", d.Delivered, "wait", wait, "error", err)
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.opts.Log.Warn("it comes again after the ack wait", "id", d.ID, "error", err)
@@ -58,7 +58,7 @@ func (s *settler) bury(ctx context.Context, d delivery, reason string) {
 		s.retry(d, fmt.Errorf("%s; and it cannot be set aside: %w", reason, err))
 		return
 	}
-	s.state.died(reason)
+	s.watch.Died()
 	s.opts.Log.Error("a message is dead", "id", d.ID, "stream", d.Stream, "sequence", d.Sequence, "reason", oneLine(reason))
 	if err := d.msg.TermWithReason(shorten(oneLine(reason), maxTermReason)); err != nil {
 		s.opts.Log.Warn("it comes again, and is set aside again", "id", d.ID, "error", err)
