@@ -70,6 +70,12 @@
 //   - decision is there for calls that ask: publish, play, update_publish,
 //     update_play and connect.
 //
+// # Session
+//
+// consumers/sessions derives sessions from events and publishes them as session.started,
+// session.ended and session.lost, CloudEvents as well. Session is the body,
+// SessionSchema describes it.
+//
 // # What to rely on
 //
 // An event is delivered at least once. Its id tells repeats apart: it is the

@@ -24,7 +24,7 @@ type Session struct {
 	// Only of session.ended and session.lost.
 	EndedAt     time.Time `json:"ended_at,omitzero"`      // the last that was heard of it
 	DurationMS  int64     `json:"duration_ms,omitempty"`  // EndedAt less StartedAt
-	HowEnded    string    `json:"how_ended,omitempty"`    // EndedDone, EndedCut, EndedDisconnect or EndedTimeout
+	HowEnded    string    `json:"how_ended,omitempty"`    // EndedDone, EndedCut or EndedTimeout
 	BytesIn     int64     `json:"bytes_in,omitempty"`     // of all its connections, as far as told
 	BytesOut    int64     `json:"bytes_out,omitempty"`    // of all its connections, as far as told
 	Reconnects  int       `json:"reconnects,omitempty"`   // how often a publisher came back within the grace period
@@ -39,10 +39,9 @@ const (
 
 // How a session ended.
 const (
-	EndedDone       = "done"       // the media server told so
-	EndedCut        = "cut"        // an update was refused, and the media server told the end
-	EndedDisconnect = "disconnect" // only the end of the connection was told
-	EndedTimeout    = "timeout"    // nothing was told: session.lost
+	EndedDone    = "done"    // the media server told so
+	EndedCut     = "cut"     // an update was refused, and the media server told the end
+	EndedTimeout = "timeout" // nothing was told: session.lost
 )
 
 // AppendJSON appends the session as JSON, the id first.

@@ -1,0 +1,93 @@
+package subjects_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"bintubridge/subjects"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+func endedSession() subjects.Session {
+	s := subjects.Session{
+		ID: "bXk2-17-ended", Session: "bXk2-17", Kind: subjects.KindPublish, Name: "<\xff\u2028>", App: "live", Addr: "17.31.43.214", ClientID: "1",
+		Bridge: "edge-1", Rule: "acme/ingest", StartedAt: time.Date(2026, 11, 23, 9, 0, 0, 1000, time.UTC),
+		EndedAt: time.Date(2026, 11, 23, 9, 0, 5, 0, time.UTC), DurationMS: 4999, HowEnded: subjects.EndedDone,
+		BytesIn: 1 << 40, BytesOut: 7, Reconnects: 1, PeakViewers: 3,
+	}
+	s.Custom.Add("foo", "bar")
+	return s
+}
+
+func sessionSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.SessionSchema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("session.schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("session.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func TestSessionsFitTheSchema(t *testing.T) {
+	schema := sessionSchema(t)
+	ended := endedSession()
+	started := subjects.Session{ID: "a-1-started", Session: "a-1", Kind: subjects.KindPlay, StartedAt: ended.StartedAt}
+	for _, s := range []subjects.Session{ended, started} {
+		data, err := s.AppendJSON(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(t, schema, data); err != nil {
+			t.Errorf("%v: %s", err, data)
+		}
+		if !strings.HasPrefix(string(data), `{"id":"`) || (s.HowEnded == "") == bytes.Contains(data, []byte("ended_at")) {
+			t.Errorf("%s", data)
+		}
+		again, err := subjects.DecodeSession(data)
+		s.Name = strings.ToValidUTF8(s.Name, "\uFFFD")
+		if err != nil || again.Name != s.Name || !again.EndedAt.Equal(s.EndedAt) || again.PeakViewers != s.PeakViewers {
+			t.Errorf("read back as %+v, %v", again, err)
+		}
+	}
+	for _, bad := range []string{`{}`, `{"id":"a-1"}`, `{"id":"a-1-started","session":"a-1","kind":"x","name":"","app":"","addr":"","clientid":"","bridge":"","rule":"","custom":{},"started_at":"2026-11-23T09:00:00Z"}`} {
+		if err := validate(t, schema, []byte(bad)); err == nil {
+			t.Errorf("%s fits", bad)
+		}
+	}
+	if _, err := subjects.DecodeSession([]byte("{")); err == nil {
+		t.Error("half an object was read")
+	}
+}
+
+func TestSessionSchemaDescribesEveryField(t *testing.T) {
+	var doc struct {
+		Properties map[string]struct{ Description string }
+	}
+	if err := json.Unmarshal(subjects.SessionSchema(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	session := reflect.TypeFor[subjects.Session]()
+	if session.NumField() != len(doc.Properties) {
+		t.Errorf("Session has %d fields, the schema %d", session.NumField(), len(doc.Properties))
+	}
+	for i := range session.NumField() {
+		key, _, _ := strings.Cut(session.Field(i).Tag.Get("json"), ",")
+		if doc.Properties[key].Description == "" {
+			t.Errorf("%q has no description", key)
+		}
+	}
+}
