@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
-
-	"bintubridge/subjects"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -40,122 +40,162 @@ func (p position) in(info *jetstream.StreamInfo) uint64 {
 }
 
 const (
-	stateBucket    = "sessions_state" // both a KV bucket, for the lease, and an object store
-	checkpointName = "checkpoint"
-	stateBytes     = 256 << 20
-	leaseBytes     = 1 << 20
+	stateBucket = "sessions_state"
+	stateBytes  = 256 << 20
+	headKey     = "checkpoint"
+	chunkBytes  = 256 << 10 // well under a server's limit of a message
 )
 
-// vault is where checkpoints lie. An object is replaced whole or not at all.
-type vault struct{ store jetstream.ObjectStore }
+// head says where the checkpoint lies: in one of two slots, in chunks. The next one goes to the other
+// slot, and is the checkpoint once the head is replaced.
+type head struct {
+	Slot   int    `json:"slot"`
+	Chunks int    `json:"chunks"`
+	SHA256 string `json:"sha256"` // of all chunks
+}
 
-func openVault(ctx context.Context, js jetstream.JetStream) (vault, error) {
-	store, err := js.ObjectStore(ctx, stateBucket)
+func chunkKey(slot, i int) string { return fmt.Sprintf("%s.%d.%d", headKey, slot, i) }
+
+// vault is where checkpoints lie. Each write names the revision it follows: of two that believe
+// to be the active one, one fails, and no slot is ever a mixture.
+type vault struct {
+	kv        jetstream.KeyValue
+	head      head
+	revisions map[string]uint64
+}
+
+// openVault loads the last checkpoint, or the zero one when there is none.
+func openVault(ctx context.Context, js jetstream.JetStream) (*vault, checkpoint, error) {
+	kv, err := openState(ctx, js)
+	if err != nil {
+		return nil, checkpoint{}, err
+	}
+	v := &vault{kv: kv, revisions: map[string]uint64{}}
+	w, err := kv.Watch(ctx, headKey+".>", jetstream.MetaOnly())
+	if err != nil {
+		return nil, checkpoint{}, fmt.Errorf("KV %s: %w", stateBucket, err)
+	}
+	defer func() { _ = w.Stop() }() // of no interest any more
+	for entry := range w.Updates() {
+		if entry == nil {
+			c, err := v.load(ctx)
+			return v, c, err
+		}
+		v.revisions[entry.Key()] = entry.Revision()
+	}
+	return nil, checkpoint{}, fmt.Errorf("KV %s: the load broke off", stateBucket)
+}
+
+// openState returns the bucket of lease and checkpoint.
+func openState(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, stateBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
-			Bucket: stateBucket, Description: "checkpoints of the sessions consumer", MaxBytes: stateBytes,
+		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: stateBucket, Description: "lease and checkpoint of the sessions consumer", MaxBytes: stateBytes,
 		})
 	}
 	if err != nil {
-		return vault{}, fmt.Errorf("object store %s: %w", stateBucket, err)
+		return nil, fmt.Errorf("KV %s: %w", stateBucket, err)
 	}
-	return vault{store}, nil
+	return kv, nil
 }
 
-// load returns the zero checkpoint when there is none.
-func (v vault) load(ctx context.Context) (checkpoint, error) {
-	data, err := v.store.GetBytes(ctx, checkpointName)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return checkpoint{}, nil
-	}
-	if err != nil {
-		return checkpoint{}, fmt.Errorf("read the checkpoint: %w", err)
-	}
+func (v *vault) load(ctx context.Context) (checkpoint, error) {
 	var c checkpoint
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err == nil {
-		data, err = io.ReadAll(z)
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &c)
+	entry, err := v.kv.Get(ctx, headKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return c, nil
 	}
 	if err != nil {
-		return checkpoint{}, fmt.Errorf("read the checkpoint: %w", err)
+		return c, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	v.revisions[headKey] = entry.Revision()
+	if err := json.Unmarshal(entry.Value(), &v.head); err != nil {
+		return c, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	var data []byte
+	for i := range v.head.Chunks {
+		chunk, err := v.kv.Get(ctx, chunkKey(v.head.Slot, i))
+		if err != nil {
+			return c, fmt.Errorf("read the checkpoint: chunk %d: %w", i, err)
+		}
+		data = append(data, chunk.Value()...)
+	}
+	if digest(data) != v.head.SHA256 {
+		return c, errors.New("read the checkpoint: it is damaged, or was written meanwhile")
+	}
+	if err := unpack(data, &c); err != nil {
+		return c, fmt.Errorf("read the checkpoint: %w", err)
 	}
 	c.exists = true
 	return c, nil
 }
 
-func (v vault) save(ctx context.Context, c checkpoint) error {
-	data, err := json.Marshal(c)
+func (v *vault) save(ctx context.Context, c checkpoint) error {
+	data, err := pack(c)
 	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(data); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	if _, err := v.store.PutBytes(ctx, checkpointName, b.Bytes()); err != nil {
 		return fmt.Errorf("write the checkpoint: %w", err)
 	}
+	next := head{Slot: 1 - v.head.Slot, SHA256: digest(data)}
+	for ; len(data) > 0; next.Chunks++ {
+		n := min(len(data), chunkBytes)
+		if err := v.put(ctx, chunkKey(next.Slot, next.Chunks), data[:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	encoded, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("write the checkpoint: %w", err)
+	}
+	if err := v.put(ctx, headKey, encoded); err != nil {
+		return err
+	}
+	v.head = next
 	return nil
 }
 
-// tick is one that was told of: it came after an event, at a time of the server.
-type tick struct {
-	after uint64
-	now   time.Time
-}
-
-// told is what SESSIONS holds behind a checkpoint.
-type told struct {
-	ids   map[string]bool
-	ticks []tick
-	last  uint64 // sequence of SESSIONS
-}
-
-// readTold reads the messages of SESSIONS behind the sequence.
-func readTold(ctx context.Context, s jetstream.Stream, behind uint64) (told, error) {
-	t := told{ids: map[string]bool{}, last: s.CachedInfo().State.LastSeq}
-	if s.CachedInfo().State.Msgs == 0 || behind >= t.last {
-		return t, nil
+func (v *vault) put(ctx context.Context, key string, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	revision, err := v.kv.Update(ctx, key, data, v.revisions[key])
+	if isTaken(err) {
+		return fmt.Errorf("write the checkpoint: %w: %w", errFenced, err)
 	}
-	cons, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: behind + 1, HeadersOnly: true,
-	})
 	if err != nil {
-		return t, fmt.Errorf("stream %s: %w", subjects.StreamSessions, err)
+		return fmt.Errorf("write the checkpoint: %w", err)
 	}
-	it, err := cons.Messages()
-	if err != nil {
-		return t, fmt.Errorf("stream %s: %w", subjects.StreamSessions, err)
-	}
-	defer it.Stop()
-	for {
-		msg, err := it.Next(jetstream.NextMaxWait(requestTimeout))
-		if err != nil {
-			return t, fmt.Errorf("stream %s: %w", subjects.StreamSessions, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return t, fmt.Errorf("stream %s: %w", subjects.StreamSessions, err)
-		}
-		t.add(msg)
-		if meta.NumPending == 0 || meta.Sequence.Stream >= t.last {
-			t.last = max(t.last, meta.Sequence.Stream)
-			return t, nil
-		}
-	}
+	v.revisions[key] = revision
+	return nil
 }
 
-func (t *told) add(msg jetstream.Msg) {
-	t.ids[msg.Headers().Get(subjects.HeaderMsgID)] = true
-	at, ok := tickOf(msg.Headers())
-	if ok && (len(t.ticks) == 0 || t.ticks[len(t.ticks)-1] != at) {
-		t.ticks = append(t.ticks, at)
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func pack(c checkpoint) ([]byte, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
 	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err = z.Write(data)
+	if err := errors.Join(err, z.Close()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func unpack(data []byte, c *checkpoint) error {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	data, err = io.ReadAll(z)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, c)
 }

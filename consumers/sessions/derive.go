@@ -27,7 +27,7 @@ type derivation struct {
 	*runner
 	events  jetstream.Stream
 	machine *machine
-	vault   vault
+	vault   *vault
 	board   *board
 	dead    *consumers.DeadLetters
 
@@ -48,11 +48,8 @@ func (r *runner) takeUp(ctx context.Context) (*derivation, error) {
 	defer cancel()
 	d := &derivation{runner: r, machine: newMachine(r.cfg.Timeout, r.cfg.Grace), dead: consumers.NewDeadLetters(r.js, Name)}
 	var err error
-	if d.vault, err = openVault(ctx, r.js); err != nil {
-		return nil, err
-	}
-	c, err := d.vault.load(ctx)
-	if err != nil {
+	var c checkpoint
+	if d.vault, c, err = openVault(ctx, r.js); err != nil {
 		return nil, err
 	}
 	if c.exists {

@@ -24,14 +24,9 @@ type lease struct {
 }
 
 func openLease(ctx context.Context, js jetstream.JetStream, life time.Duration) (*lease, error) {
-	kv, err := js.KeyValue(ctx, stateBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: stateBucket, Description: "which sessions consumer is the active one", MaxBytes: leaseBytes,
-		})
-	}
+	kv, err := openState(ctx, js)
 	if err != nil {
-		return nil, fmt.Errorf("KV %s: %w", stateBucket, err)
+		return nil, err
 	}
 	return &lease{time: life, kv: kv, me: []byte(nuid.Next())}, nil
 }
