@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,19 +208,66 @@ func TestSilenceIsLost(t *testing.T) {
 	bridgetest.Eventually(t, "nobody is live", func() bool { return len(live(t, kit)) == 0 })
 }
 
+// withoutWindow takes from SESSIONS what would hide that something is told twice: the
+// memory of ids.
+func withoutWindow(t *testing.T, kit *consumerstest.Kit) {
+	t.Helper()
+	s, err := kit.JS.Stream(t.Context(), subjects.StreamSessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Duplicates = 100 * time.Millisecond // the shortest there is
+	if _, err := kit.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startInstance returns one in a process of its own, and what kills it.
+func startInstance(t *testing.T, kit *consumerstest.Kit) (kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), urlVariable+"="+kit.URL())
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // it was killed
+	})
+}
+
+// A loss is no event. Who takes over knows of it all the same, and that it came before what was
+// heard of the session later.
+func TestLossIsRepeated(t *testing.T) {
+	kit := consumerstest.Start(t)
+	withoutWindow(t, kit)
+	kill := startInstance(t, kit)
+	defer kill()
+	kit.Publish(event("publish", "lobby", "1"))
+	bridgetest.Eventually(t, "it is lost", func() bool { return told(t, kit)["kit-1-lost"] == 1 })
+	kill()
+	kit.Publish(event("update_publish", "lobby", "1"), event("publish_done", "lobby", "1"))
+	run(kit, config)
+	bridgetest.Eventually(t, "what was alive after all has ended", func() bool { return told(t, kit)["kit-2-ended"] == 1 })
+	want := map[string]int{"kit-1-started": 1, "kit-1-lost": 1, "kit-2-started": 1, "kit-2-ended": 1}
+	if got := told(t, kit); !maps.Equal(got, want) {
+		t.Errorf("told %v", got)
+	}
+}
+
 // Instances are killed again and again while sessions come and go, end, and are lost: in the end
 // each was told once, as if nothing had happened.
 func TestKilled(t *testing.T) {
 	kit := consumerstest.Start(t)
+	withoutWindow(t, kit)
 	const rounds, each = 4, 40
 	want := map[string]int{}
 	for round := range rounds {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), urlVariable+"="+kit.URL())
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		kill := startInstance(t, kit)
 		var last string
 		for i := range each {
 			name, client := fmt.Sprint("n", i%7), fmt.Sprint(round*each+i)
@@ -238,10 +286,7 @@ func TestKilled(t *testing.T) {
 		// Killed at some point: as soon as some, or all but the lost ones, are told.
 		some := round * each / 2
 		bridgetest.Eventually(t, "some are told", func() bool { return len(told(t, kit)) > some })
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // it was killed
+		kill()
 	}
 	run(kit, config)
 	bridgetest.Eventually(t, "all is told", func() bool { return len(told(t, kit)) >= len(want) })
