@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers"
@@ -310,7 +311,8 @@ func TestDrain(t *testing.T) {
 	var first, second journal
 	begun, finish := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	stop := kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
+	patient := consumers.Options{Name: "audit", AckWait: time.Hour} // what is not given back comes too late
+	stop := kit.Run(patient, func(ctx context.Context, m *consumers.Message) error {
 		if len(first.all()) == 50 {
 			once.Do(func() { close(begun) })
 			<-finish
@@ -332,12 +334,33 @@ func TestDrain(t *testing.T) {
 	if len(first.all()) != 51 {
 		t.Errorf("%d were done", len(first.all()))
 	}
-	kit.Run(consumers.Options{Name: "audit"}, second.handle)
+	kit.Run(patient, second.handle)
 	kit.WaitAcked(subjects.StreamEvents, "audit", n)
 	all := append(first.all(), second.all()...)
 	slices.Sort(all)
 	if len(all) != n || len(slices.Compact(all)) != n {
 		t.Errorf("%d were done, %d of them different", len(all), len(slices.Compact(all)))
+	}
+}
+
+// A message in work, and one that waits for its worker, are not given to anybody else, however long
+// it takes.
+func TestSlowHandlerKeepsItsMessages(t *testing.T) {
+	kit := consumerstest.Start(t)
+	sent := kit.Publish(consumerstest.Event("publish", "lobby"), consumerstest.Event("publish_done", "lobby"))
+	const wait = 500 * time.Millisecond
+	var j journal
+	kit.Run(consumers.Options{Name: "audit", AckWait: wait}, func(ctx context.Context, m *consumers.Message) error {
+		<-time.After(3 * wait)
+		return j.handle(ctx, m)
+	})
+	kit.WaitAcked(subjects.StreamEvents, "audit", 2)
+	c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, delivered := j.all(), c.CachedInfo().Delivered.Consumer; !slices.Equal(got, ids(sent)) || delivered != 2 {
+		t.Errorf("handled %v, want %v; %d deliveries, want 2", got, ids(sent), delivered)
 	}
 }
 
