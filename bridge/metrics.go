@@ -33,6 +33,11 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	m.forward(counter, gauge)
 	m.rules(gauge)
 	m.keys(counter, gauge)
+	m.nats(counter, gauge)
+	gauge(desc("build_info", "1, with the version this bridge was built from.", "version"), 1, version())
+}
+
+func (m metrics) nats(counter countFunc, gauge gaugeFunc) {
 	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
 	for name, l := range map[string]*link{"publish": m.b.publishing, "watch": m.b.watching} {
 		up := 0.0
@@ -41,7 +46,9 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(connected, up, name)
 	}
-	gauge(desc("build_info", "1, with the version this bridge was built from.", "version"), 1, version())
+	if m.b.embedded != nil {
+		counter(desc("nats_embedded_restarts_total", "Times the embedded NATS was started again."), m.b.embedded.Status().Restarts)
+	}
 }
 
 type (

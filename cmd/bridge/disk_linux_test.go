@@ -77,6 +77,9 @@ func TestFullDiskOfEmbeddedNATS(t *testing.T) {
 	if s := p.status(); s.NATS.Restarts != 1 || s.Lost != 0 {
 		t.Errorf("at the end: %+v", s)
 	}
+	if _, text := p.get("/metrics"); !strings.Contains(text, "bridge_nats_embedded_restarts_total 1\n") {
+		t.Errorf("the restart is not in the metrics:\n%s", text)
+	}
 	checkOrder(t, js, next, next)
 	p.stop()
 }
