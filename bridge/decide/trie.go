@@ -5,9 +5,11 @@ package decide
 // vain, for all their conditions are checked. So a look-up touches few lines of
 // memory, and a rule costs little of it. The zero trie is empty.
 //
-// It is extendible hashing in nodes of 128 refs: a leaf that is told apart by
+// It is extendible hashing in nodes of 32 refs: a leaf that is told apart by
 // fewer than all bits of its node stands there under every ref that begins with
-// these bits, and a full leaf is cut in two by one more bit.
+// these bits, and a full leaf is cut in two by one more bit. A change copies the
+// nodes on its way and a leaf: they are small because each pointer in them costs
+// a change many times as much while the garbage collector marks.
 type trie struct {
 	root  ref
 	count int // of keys
@@ -20,11 +22,11 @@ type ref struct {
 }
 
 const (
-	nodeBits = 7
+	nodeBits = 5
 	nodeMask = 1<<nodeBits - 1
-	leafSize = 127 // with the rest of a leaf a size class of the allocator
-	leafBits = 7
-	leafMax  = 112 // so that a free slot is never far
+	leafSize = 63 // with the rest of a leaf a size class of the allocator
+	leafBits = 6
+	leafMax  = 56 // so that a free slot is never far
 )
 
 type node struct {
