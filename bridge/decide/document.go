@@ -54,6 +54,9 @@ func Compile(key string, data []byte) (*Document, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if len(rules) > 0 {
+		key = rules[0].name[:len(key)] // a part of a text that stays in any case
+	}
 	doc := &Document{key: key, source: c.text, rules: rules}
 	if c.hasShadow {
 		doc.rules, doc.shadow = splitShadow(key, rules)
