@@ -55,7 +55,7 @@ type loading struct {
 
 func (n *loading) take(v verdict) {
 	var before *decide.Document
-	if !n.fresh.knows(v.key) {
+	if n.old.docs.count > 0 && !n.fresh.knows(v.key) {
 		before = n.old.docs.get(v.key).doc
 	}
 	was, doc := n.fresh.apply(v)
