@@ -69,7 +69,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 			}
 		}
 	}
-	counter(desc("events_lost_total", "Events answered but not kept: the spool took none, or the dead-letter file was full."), m.b.lost())
+	counter(desc("events_lost_total", "Events answered but not kept: the spool took none or lost them to damage, or the dead-letter file was full."), m.b.lost())
 	counter(desc("requests_rejected_total", "Webhooks answered 503, because the spool took no event."), m.b.answers.counts.rejected.Load())
 	s := m.b.receiver.Stats()
 	refused := desc("http_refused_total", "HTTP requests and connections that never became a webhook, by reason.", "reason")
@@ -91,7 +91,7 @@ func (m metrics) spool(out chan<- prometheus.Metric, counter countFunc, gauge ga
 	gauge(desc("spool_bytes", "Size of the spool on disk, acked segments that are kept for a while included."), float64(s.Bytes))
 	gauge(desc("spool_segments", "Files of the spool."), float64(s.Segments))
 	gauge(desc("spool_damaged_segments", "Files of the spool with bytes that cannot be read."), float64(s.Damaged))
-	counter(desc("spool_unreadable_events_total", "Events that did not read back from the spool and were skipped."), s.Lost)
+	counter(desc("spool_unreadable_events_total", "Events that did not read back from the spool, or are missing in it."), s.Lost)
 	failing := 0.0
 	if m.b.answers.failing.Load() {
 		failing = 1

@@ -66,9 +66,11 @@ func (b *Bridge) status() any {
 	return s
 }
 
-// lost is how many events were answered and are gone: the spool took none, or NATS takes
-// it never and the dead-letter file is full.
-func (b *Bridge) lost() uint64 { return b.answers.counts.lost.Load() + b.forwarder.Stats().Lost }
+// lost is how many events were answered and are gone: the spool took none or has lost
+// it to damage, or NATS takes it never and the dead-letter file is full.
+func (b *Bridge) lost() uint64 {
+	return b.answers.counts.lost.Load() + b.spool.Stats().Lost + b.forwarder.Stats().Lost
+}
 
 const (
 	spoolHeadroom = 128 << 10       // bytes; an event is smaller
@@ -116,15 +118,17 @@ func (b *Bridge) spoolReady() admin.Check {
 	// A failure counts for some seconds only: whoever goes by /readyz would never
 	// send the request that shows that the disk has recovered.
 	c := admin.Check{Name: "spool", OK: !full && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}
-	c.Degraded = c.OK && (s.SyncError != "" || s.Damaged > 0)
+	damage := s.Damaged > 0 || s.Quarantined > 0 || s.Lost > 0
+	c.Degraded = c.OK && (s.SyncError != "" || s.CursorError != "" || damage)
 	c.Detail = fmt.Sprintf("%d events wait, %d bytes on disk", s.Events, s.Bytes)
 	if !c.OK {
 		c.Detail = "takes no events; " + c.Detail
 	}
-	if s.Damaged+s.Quarantined > 0 {
-		c.Detail += fmt.Sprintf(", %d segments are damaged and %d were set aside: see bridgectl spool verify", s.Damaged, s.Quarantined)
+	if damage {
+		c.Detail += fmt.Sprintf(", %d segments are damaged, %d were set aside, %d events are lost: see bridgectl spool verify, then export --lost and redrive, and remove what was set aside",
+			s.Damaged, s.Quarantined, s.Lost)
 	}
-	for _, text := range []string{s.AppendError, s.SyncError} {
+	for _, text := range []string{s.AppendError, s.SyncError, s.CursorError} {
 		if text != "" {
 			c.Detail += ": " + text
 		}

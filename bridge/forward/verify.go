@@ -180,9 +180,11 @@ func (f *Forwarder) takeBack(seq uint64, best survivor) error {
 		return err
 	}
 	f.stream.ownID, f.stream.ownSeq = best.spoolID, best.at
-	f.counters.takenBack.Add(seq - best.seq)
+	again := min(seq, f.log.Tail()) // a cursor may be ahead of its log
+	again -= min(again, best.seq)
+	f.counters.takenBack.Add(again)
 	f.logger.Warn("forward: the stream has lost events it had acked; they are sent again",
-		"events", seq-best.seq, "first", best.seq+1, "stream_sequence", best.at)
+		"events", again, "first", best.seq+1, "stream_sequence", best.at)
 	return nil
 }
 

@@ -38,6 +38,7 @@ type cursorFile struct {
 	disk  disk
 	path  string
 	f     diskFile // nil until the disk lets it be opened for writing; save tries again
+	known bool     // it was there and could be read
 	count uint64   // of the newest slot that was written whole
 	slot  [slotSize]byte
 }
@@ -63,14 +64,24 @@ func openCursor(d disk, dir string) (*cursorFile, Cursor, error) {
 		cf.count = uint64(time.Now().UnixNano())
 		return cf, Cursor{}, fmt.Errorf("read cursor: %w", err)
 	}
-	var cur Cursor
+	cf.create()
+	cur, count, err := newestSlot(slots[:])
+	cf.known, cf.count = err == nil, count
+	return cf, cur, err
+}
+
+// newestSlot returns the cursor in a file's bytes: the zero one when none was ever
+// saved, an error when there should be one and none reads back.
+func newestSlot(slots []byte) (cur Cursor, newest uint64, err error) {
 	for _, slot := range [][]byte{slots[:slotSize], slots[slotSize:]} {
-		if c, count, ok := decodeSlot(slot); ok && count > cf.count {
-			cur, cf.count = c, count
+		if c, count, ok := decodeSlot(slot); ok && count > newest {
+			cur, newest = c, count
 		}
 	}
-	cf.create()
-	return cf, cur, nil
+	if newest == 0 && len(bytes.Trim(slots, "\x00")) > 0 {
+		return Cursor{}, 0, fmt.Errorf("%w: no copy of the cursor can be read", ErrCorrupt)
+	}
+	return cur, newest, nil
 }
 
 // create opens the file for writing, so that its name is there with the first
@@ -119,11 +130,12 @@ func decodeSlot(b []byte) (c Cursor, count uint64, ok bool) {
 	if string(b[:4]) != cursorMagic || binary.LittleEndian.Uint32(b[4:]) != crc32.Checksum(b[8:], castagnoli) {
 		return Cursor{}, 0, false
 	}
-	return Cursor{
+	c = Cursor{
 		Seq:       binary.LittleEndian.Uint64(b[16:]),
 		StreamSeq: binary.LittleEndian.Uint64(b[24:]),
 		SpoolID:   string(bytes.TrimRight(b[32:48], "\x00")),
-	}, binary.LittleEndian.Uint64(b[8:]), true
+	}
+	return c, binary.LittleEndian.Uint64(b[8:]), c.Seq <= maxSequence
 }
 
 // ack moves the cursor forward to c; one behind the present is ignored.
@@ -133,9 +145,7 @@ func (s *Spool) ack(c Cursor) error {
 	if c.Seq <= s.acked.Seq {
 		return nil
 	}
-	s.acked = c
-	s.ackedSeq.Store(c.Seq)
-	return s.cursor.save(c)
+	return s.moveCursorLocked(c)
 }
 
 // takeBack moves the cursor back to c: what was acked behind it is to be read
@@ -146,9 +156,23 @@ func (s *Spool) takeBack(c Cursor) error {
 	if c.Seq >= s.acked.Seq {
 		return nil
 	}
+	return s.moveCursorLocked(c)
+}
+
+// moveCursorLocked returns the first failure to save in a row of them; Stats shows
+// all. What is acked counts as acked in this run either way. ackMu is held.
+func (s *Spool) moveCursorLocked(c Cursor) error {
 	s.acked = c
 	s.ackedSeq.Store(c.Seq)
-	return s.cursor.save(c)
+	failing := s.unsaved != nil
+	s.unsaved = s.cursor.save(c)
+	if !failing {
+		return s.unsaved
+	}
+	if s.unsaved == nil {
+		s.opts.Log.Info("spool: the cursor is saved again")
+	}
+	return nil
 }
 
 // Acked returns the cursor.

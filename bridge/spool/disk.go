@@ -12,8 +12,8 @@ import (
 // fails, tears and forgets; everything the spool does to a disk goes through here.
 type disk interface {
 	MakeDir(dir string) error                     // and its parents; fine when it is there
-	List(dir string) ([]string, error)            // names of files, sorted
-	Open(path string, flag int) (diskFile, error) // flags of the os package
+	List(dir string) ([]string, error)            // names, sorted
+	Open(path string, flag int) (diskFile, error) // flags of the os package; only regular files
 	Rename(from, to string) error                 // replaces to
 	Remove(path string) error
 	SyncDir(dir string) error // makes the names in dir survive a power cut
@@ -31,6 +31,8 @@ type diskFile interface {
 	Sync() error               // the bytes, and the size when they need it
 }
 
+var errNotRegular = errors.New("not a regular file")
+
 // osDisk is the machine's own file system.
 type osDisk struct{}
 
@@ -45,14 +47,16 @@ func (osDisk) List(dir string) ([]string, error) {
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !e.IsDir() {
-			names = append(names, e.Name())
-		}
+		names = append(names, e.Name())
 	}
 	return names, nil
 }
 
+// Open looks first: to open a pipe may take forever, and to read a device too.
 func (osDisk) Open(path string, flag int) (diskFile, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
 	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,8 @@
 //	16  8  first sequence                     16  n  payload
 //	24 16  spool id, text padded with NUL         p  NUL up to a multiple of 8
 //	40  8  created, unix milliseconds
-//	48 16  zero
+//	48  8  sequences before the first that no record has
+//	56  8  zero
 //
 // A zero length ends a segment, and so does its end of file: room that was
 // reserved and not used yet reads as zeros. Because a record's checksum is seeded
@@ -33,8 +34,10 @@
 // of the log that JetStream has already seen; the records that take their
 // sequences later then carry another id, so they are never mistaken for
 // duplicates. A sequence is left out where a failed write may have left a record
-// behind that could not be taken back, and those of whole records behind damage are,
-// so that a repair can put them back where they were.
+// behind that could not be taken back, or where a file has its name; the next
+// header says so. Those of records behind damage are, too, so that a repair can put them
+// back where they were. Any other sequence that is missing behind the cursor is a
+// lost record, and counted.
 //
 // # Crash model
 //
@@ -44,13 +47,15 @@
 // whatever the kernel had not yet written with SyncOff.
 //
 // Open never wipes or refuses a segment. It reads each one up to its last whole
-// record. A record that a crash has torn, at the end of the newest segment, is cut
+// record, and orders them by their headers; a name counts where there is no header. A
+// record that a crash has torn, at the end of the newest segment, is cut
 // off: it ends early or a sector of it is missing, and no whole record follows.
 // Anything else that does not read is damage. It stays where it is, is reported,
 // the log goes on with the next segment, and once what could be read is acked the
 // file is set aside rather than deleted. A damaged header alone costs no record: it
 // is rebuilt in memory, from the file's name and the ids of other segments, where its
-// checksum or the first record proves it. What an earlier run may have left unsynced
+// checksum or the first record proves it. A file that cannot be read at all stays
+// until the next start, or until records behind it are acked: then it is set aside. What an earlier run may have left unsynced
 // is synced with the first sync of the new one.
 //
 // # A disk in trouble

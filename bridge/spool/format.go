@@ -13,12 +13,17 @@ const (
 	magic         = "bintuspl"
 	formatVersion = 1
 	headerSize    = 64
+	firstOffset   = 16 // of the first sequence in a header
 	frameSize     = 16
 	alignment     = 8
 
 	// MaxPayload is the largest payload Append takes, in bytes. It bounds what a
 	// damaged length can make a reader allocate.
 	MaxPayload = 16 << 20
+
+	// maxSequence bounds the sequences that are believed, so that none is near an
+	// overflow. At a million events a second it is reached in 146,000 years.
+	maxSequence = 1 << 62
 )
 
 // ErrCorrupt is wrapped by every error about bytes that are not what was written.
@@ -34,6 +39,7 @@ type header struct {
 	first   uint64
 	id      string
 	created time.Time
+	leftOut uint64 // sequences before first that no record ever had
 	salt    uint32 // the header's own checksum, which seeds those of its records
 }
 
@@ -44,6 +50,7 @@ func (h *header) encode() []byte {
 	binary.LittleEndian.PutUint64(b[16:], h.first)
 	copy(b[24:40], h.id)
 	binary.LittleEndian.PutUint64(b[40:], uint64(h.created.UnixMilli()))
+	binary.LittleEndian.PutUint64(b[48:], h.leftOut)
 	h.salt = headerChecksum(b)
 	binary.LittleEndian.PutUint32(b[12:], h.salt)
 	return b
@@ -60,13 +67,21 @@ func decodeHeader(b []byte) (header, error) {
 	if salt != binary.LittleEndian.Uint32(b[12:]) {
 		return header{}, fmt.Errorf("%w: segment header checksum", ErrCorrupt)
 	}
-	return header{
+	h := header{
 		first:   binary.LittleEndian.Uint64(b[16:]),
 		id:      string(bytes.TrimRight(b[24:40], "\x00")),
 		created: time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:]))),
+		leftOut: binary.LittleEndian.Uint64(b[48:]),
 		salt:    salt,
-	}, nil
+	}
+	if h.first == 0 || h.first > maxSequence || h.leftOut >= h.first {
+		return header{}, fmt.Errorf("%w: no segment begins with sequence %d", ErrCorrupt, h.first)
+	}
+	return h, nil
 }
+
+// before is the last sequence that a record before the segment had.
+func (h *header) before() uint64 { return h.first - 1 - h.leftOut }
 
 func headerChecksum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:12], castagnoli), castagnoli, b[16:headerSize])

@@ -34,6 +34,7 @@ func (s *Spool) keepHouse() {
 			s.ages.note(s.tail.Load(), now)
 			s.mu.Unlock()
 			s.reportDiscard(s.removeAcked(now))
+			s.countAside()
 			s.tend()
 		}
 	}
@@ -98,9 +99,39 @@ func (s *Spool) removeAcked(now time.Time) error {
 	}
 	s.released = append(s.released, s.segments[:n]...)
 	s.segments = s.segments[n:]
+	s.unread = slices.DeleteFunc(s.unread, func(seg *segment) bool {
+		passed := acked >= seg.header.first && seg.header.first > 0
+		if passed { // it will never be read in its place
+			s.released = append(s.released, seg)
+		}
+		return passed
+	})
 	s.ages.forget(acked)
 	s.mu.Unlock()
 	return s.discardReleased()
+}
+
+// countAside looks whether files that were set aside are still there.
+func (s *Spool) countAside() {
+	s.mu.Lock()
+	before := s.quarantined
+	s.mu.Unlock()
+	if before == 0 {
+		return
+	}
+	names, err := s.disk.List(s.opts.Dir)
+	if err != nil {
+		return // the figure stays as it is
+	}
+	n := 0
+	for _, name := range names {
+		if isAside(name) {
+			n++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quarantined = n
 }
 
 // releaseLocked takes acked segments out of the log, the oldest first, until it

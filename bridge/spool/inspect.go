@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,6 +55,7 @@ func (in *Inspection) Damaged() []Problem {
 // Inspect reads every byte of the spool in dir.
 func Inspect(dir string) (*Inspection, error) {
 	in := &Inspection{Dir: dir, Segments: []SegmentInfo{}, SetAside: []string{}, Problems: []Problem{}}
+	cur, problem := readCursorFile(dir) // before the list: a running bridge may ack what comes later
 	paths, aside, err := listFolder(dir)
 	if err != nil {
 		return nil, err
@@ -62,9 +63,10 @@ func Inspect(dir string) (*Inspection, error) {
 	for _, path := range aside {
 		in.SetAside = append(in.SetAside, filepath.Base(path))
 	}
-	cur, problem, err := readCursorFile(dir)
-	if err != nil {
-		return nil, err
+	for _, name := range in.SetAside {
+		if isAside(name) {
+			in.Problems = append(in.Problems, Problem{File: name, Reason: "set aside because of damage; export --lost and redrive send the whole events in it, then remove the file"})
+		}
 	}
 	in.Cursor.Seq, in.Cursor.StreamSeq, in.Cursor.SpoolID = cur.Seq, cur.StreamSeq, cur.SpoolID
 	if problem != nil {
@@ -87,11 +89,12 @@ func Inspect(dir string) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Read again: what a running bridge removed meanwhile, it has passed by now.
-	passed, _, err := readCursorFile(dir)
-	if err != nil {
-		return nil, err
+	if end := log.end(); len(log.seen) > 0 && cur.Seq > end {
+		in.Problems = append(in.Problems, Problem{File: cursorName, Reason: fmt.Sprintf(
+			"it says that JetStream has acked up to sequence %d, but the log ends with %d: the bridge sends none of it", cur.Seq, end)})
 	}
+	// Read again: what a running bridge removed meanwhile, it has passed by now.
+	passed, _ := readCursorFile(dir)
 	log.judge(passed.Seq, problem == nil)
 	in.Problems = append(in.Problems, log.problems()...)
 	return in, nil
@@ -99,48 +102,44 @@ func Inspect(dir string) (*Inspection, error) {
 
 // ReadCursor returns the cursor of the spool in dir; the zero Cursor when
 // nothing was ever acked, or no copy of it can be read.
-func ReadCursor(dir string) (Cursor, error) {
-	cur, _, err := readCursorFile(dir)
-	return cur, err
+func ReadCursor(dir string) Cursor {
+	cur, _ := readCursorFile(dir)
+	return cur
 }
 
 // readCursorFile reads the cursor and says when there should be one and is none.
-func readCursorFile(dir string) (Cursor, *Problem, error) {
-	path := filepath.Join(dir, cursorName)
-	f, err := os.Open(path)
+func readCursorFile(dir string) (Cursor, *Problem) {
+	var slots [2 * slotSize]byte
+	var cur Cursor
+	f, err := osDisk{}.Open(filepath.Join(dir, cursorName), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Cursor{}, nil, nil
+		return Cursor{}, nil
+	}
+	if err == nil {
+		if _, err = f.ReadAt(slots[:], 0); errors.Is(err, io.EOF) {
+			err = nil
+		}
+		err = errors.Join(err, f.Close())
+	}
+	if err == nil {
+		cur, _, err = newestSlot(slots[:])
 	}
 	if err != nil {
-		return Cursor{}, nil, fmt.Errorf("read cursor: %w", err)
+		return Cursor{}, &Problem{File: cursorName, Reason: reason(err) + "; the bridge would send everything that is kept again"}
 	}
-	defer f.Close()
-	var slots [2 * slotSize]byte
-	n, err := io.ReadFull(f, slots[:])
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Cursor{}, nil, fmt.Errorf("read cursor: %w", err)
-	}
-	var cur Cursor
-	var newest uint64
-	for _, slot := range [][]byte{slots[:slotSize], slots[slotSize:]} {
-		if c, count, ok := decodeSlot(slot); ok && count > newest {
-			cur, newest = c, count
-		}
-	}
-	if newest == 0 && strings.Trim(string(slots[:]), "\x00") != "" {
-		return Cursor{}, &Problem{File: cursorName, Bytes: int64(n), Reason: "no copy of the cursor can be read; the bridge would send everything that is kept again"}, nil
-	}
-	return cur, nil, nil
+	return cur, nil
 }
 
-// listFolder returns the segments in dir in order, and those that were set aside.
+// listFolder returns the segments in dir, and those that were set aside.
 func listFolder(dir string) (segments, aside []string, err error) {
-	entries, err := os.ReadDir(dir) // sorted, and names are fixed-width sequences
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("spool folder: %w", err)
 	}
+	spool := false
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		spool = spool || e.Name() == cursorName
 		switch filepath.Ext(e.Name()) {
 		case segmentSuffix:
 			segments = append(segments, path)
@@ -148,20 +147,25 @@ func listFolder(dir string) (segments, aside []string, err error) {
 			aside = append(aside, path)
 		}
 	}
+	if !spool && len(segments)+len(aside) == 0 {
+		return nil, nil, fmt.Errorf("there is no spool in %s; name the bridge's data folder, or the spool in it", dir)
+	}
 	return segments, aside, nil
 }
 
-// eachContent reads one segment after the other; visit must not keep their
-// payloads. One that is gone meanwhile was removed by the running bridge and is
-// no longer part of the log.
+// eachContent reads one segment after the other, in the order of the log; visit
+// must not keep their payloads. One that is gone meanwhile was removed by the running
+// bridge and is no longer part of the log.
 func eachContent(paths []string, visit func(*content) error) error {
-	ids := headerIDs(osDisk{}, paths)
+	ids, paths := headerIDs(osDisk{}, paths), sortedByHeader(paths)
+	var read taken
 	for _, path := range paths {
 		c, err := readContent(path, ids)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
+			read.mark(c)
 			err = visit(c)
 		}
 		if err != nil {
@@ -194,6 +198,22 @@ func readHeader(d disk, path string) (header, error) {
 		return header{}, err
 	}
 	return decodeHeader(head)
+}
+
+// sortedByHeader sorts segments by their headers' first sequences, as the bridge does; a
+// name counts where there is no header.
+func sortedByHeader(paths []string) []string {
+	first := map[string]uint64{}
+	for _, path := range paths {
+		h, err := readHeader(osDisk{}, path)
+		if err != nil {
+			h.first = nameSequence(path)
+		}
+		first[path] = h.first
+	}
+	paths = slices.Clone(paths)
+	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(first[a], first[b]) })
+	return paths
 }
 
 func describe(c *content) SegmentInfo {

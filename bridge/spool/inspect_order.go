@@ -17,6 +17,10 @@ type order struct {
 type summary struct {
 	path        string
 	first, last uint64
+	begins      uint64 // first, or the sequence behind the last one that a record before it had
+	claimed     uint64 // as content's
+	torn        bool
+	misplaced   string // why its records are not in their place
 	records     int
 	size        int64
 	blank       bool
@@ -26,8 +30,13 @@ type summary struct {
 }
 
 func (o *order) add(c *content) {
+	if c.unread { // its name alone proves nothing
+		o.seen = append(o.seen, summary{path: c.path, tail: true, problems: c.problems})
+		return
+	}
 	o.seen = append(o.seen, summary{
-		path: c.path, first: c.first(), last: c.last(), records: len(c.records), size: c.size,
+		path: c.path, first: c.first(), last: c.last(), begins: c.first() - c.header.leftOut,
+		claimed: c.claimed, torn: c.torn, misplaced: c.misplaced, records: len(c.records), size: c.size,
 		tail: c.damagedTail() != nil, problems: c.problems, blank: c.blank,
 	})
 }
@@ -45,9 +54,9 @@ func (o *order) judge(passed uint64, fromCursor bool) {
 			}
 			continue
 		}
-		if last = max(last, passed); expect && s.first > last+1 {
+		if last = max(last, passed); expect && s.begins > last+1 {
 			s.before = append(s.before, Problem{
-				File: filepath.Base(s.path), Reason: "the records before it are gone", MissingFrom: last + 1, MissingTo: s.first - 1,
+				File: filepath.Base(s.path), Reason: "the records before it are gone", MissingFrom: last + 1, MissingTo: s.begins - 1,
 			})
 		}
 		last, expect = max(last, s.last), true
@@ -55,12 +64,30 @@ func (o *order) judge(passed uint64, fromCursor bool) {
 			continue
 		}
 		tail := &s.problems[len(s.problems)-1]
-		tail.Torn = (tail.Offset >= headerSize || s.size < headerSize) && (!follows || next <= s.last+1)
-		if follows && next > s.last+1 {
-			tail.MissingFrom, tail.MissingTo = s.last+1, next-1
-			last = max(last, next-1)
+		tail.Torn = s.torn && (!follows || next <= s.last+1)
+		until := s.claimed
+		if follows {
+			until = next - 1
+		} else if !tail.Torn && tail.Offset >= headerSize {
+			tail.Reason += "; while a bridge runs it may be being written: look again"
+		}
+		if !tail.Torn && until > last {
+			tail.MissingFrom, tail.MissingTo = last+1, until
+			last = until
 		}
 	}
+}
+
+// end returns the highest sequence that the log is known to have had.
+func (o *order) end() uint64 {
+	var end uint64
+	for _, s := range o.seen {
+		end = max(end, s.last, s.claimed)
+		if s.first > 0 {
+			end = max(end, s.begins-1)
+		}
+	}
+	return end
 }
 
 // problems returns all that were found, in the order of the log.
@@ -91,8 +118,8 @@ func (o *order) limit(i int) uint64 {
 // following returns the first sequence of the next segment that is not blank.
 func (o *order) following(i int) (first uint64, ok bool) {
 	for _, s := range o.seen[i+1:] {
-		if !s.blank {
-			return s.first, true
+		if !s.blank && s.begins > 0 {
+			return s.begins, true
 		}
 	}
 	return 0, false
@@ -112,4 +139,39 @@ func (p Problem) String() string {
 		text += " (the torn end of the log; nothing is missing)"
 	}
 	return text
+}
+
+// taken knows which sequences the segments before have, of which run.
+type taken []held
+
+type held struct {
+	id   string
+	last uint64
+	path string
+}
+
+// mark notes what is wrong with the place of c in the log: its name is not that of
+// its header, or another run's records have its sequences, so that the bridge does not
+// read them. A file that was set aside has no place.
+func (t *taken) mark(c *content) {
+	if !c.headerRead() || !c.known || filepath.Ext(c.path) != segmentSuffix {
+		return
+	}
+	_, last := c.readableEnd()
+	for _, h := range *t {
+		if h.id == c.header.id || c.header.first > min(h.last, last) {
+			continue
+		}
+		c.misplaced = fmt.Sprintf("sequences from %d on are in %s too, from another run", c.header.first, filepath.Base(h.path))
+		for i := range c.records {
+			c.records[i].lost = c.records[i].lost || c.records[i].seq <= h.last
+		}
+	}
+	*t = append(*t, held{c.header.id, last, c.path})
+	if c.misplaced == "" && nameSequence(c.path) != c.header.first {
+		c.misplaced = fmt.Sprintf("its header says that it begins with %d; it is read in that place", c.header.first)
+	}
+	if c.misplaced != "" {
+		c.problems = append([]Problem{{File: filepath.Base(c.path), Offset: firstOffset, Reason: c.misplaced}}, c.problems...)
+	}
 }

@@ -64,7 +64,7 @@ func LostRecords(dir string, each func(Record) error) error {
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return eachContent(all, func(c *content) error {
 		for _, r := range c.records {
-			passed := !r.lost && c.headerRead()
+			passed := !r.lost && c.headerRead() && len(c.problems) > 0 // else the file as a whole was not read
 			if passed || kept.has(c.header.id, r.seq) {
 				continue
 			}

@@ -6,17 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// maxSegmentFile bounds what a tool reads into memory. Segments are a quarter of
-// BRIDGE_SPOOL_MAX_BYTES at most, and 64 MiB by default. The bridge itself reads
-// maxRest at most.
-const maxSegmentFile = 1 << 30
 
 // Problem is a place in a spool that is not as it was written.
 type Problem struct {
@@ -37,14 +33,18 @@ type Problem struct {
 
 // content is all that can be read in a segment's file, also behind damage.
 type content struct {
-	path     string
-	header   header
-	known    bool // header is the segment's: read, or rebuilt and proven
-	size     int64
-	end      int64 // behind the last whole record
-	records  []place
-	problems []Problem
-	blank    bool // only zeros: a file that is being made
+	path      string
+	header    header
+	known     bool // header is the segment's: read, or rebuilt and proven
+	size      int64
+	end       int64 // behind the last whole record
+	records   []place
+	problems  []Problem // the last one may be the tail's, behind every whole record
+	blank     bool      // only zeros: a file that is being made
+	unread    bool      // the file cannot be read
+	torn      bool      // a crash may have torn what stands behind the last whole record
+	misplaced string    // why its name or its sequences are not its own
+	claimed   uint64    // the highest sequence of what seem to be records, whole or not
 }
 
 // place is a whole record and where it lies. Its payload is a view.
@@ -58,17 +58,21 @@ type place struct {
 // last returns the sequence of the last whole record, the one before the first when there is none.
 func (c *content) last() uint64 {
 	if len(c.records) == 0 {
-		return c.first() - 1
+		return max(c.first(), 1) - 1
 	}
 	return c.records[len(c.records)-1].seq
 }
 
-// first returns the segment's first sequence: the header's, or the name's.
+// first returns the segment's first sequence: the header's, or the name's; 0 when
+// neither can be believed.
 func (c *content) first() uint64 {
 	if c.known {
 		return c.header.first
 	}
-	return nameSequence(c.path)
+	if first := nameSequence(c.path); first <= maxSequence {
+		return first
+	}
+	return 0
 }
 
 // damagedTail returns the problem behind which no whole record stands, or nil.
@@ -79,31 +83,45 @@ func (c *content) damagedTail() *Problem {
 	return nil
 }
 
+// maxSegmentFile is a size that no segment has. Of a larger file only as much is
+// read as a segment has by default.
+const maxSegmentFile = 1 << 30
+
 // maxReads is how often a file that seems damaged, and grows, is read again.
 const maxReads = 20
 
 // readContent reads a segment's file. ids are the ids of other segments, from
-// which a damaged header may be rebuilt. Only a file that cannot be read is an error.
+// which a damaged header may be rebuilt. A file that cannot be read is a problem too;
+// an error is one that is gone.
 func readContent(path string, ids []string) (*content, error) {
-	b, err := readSegmentFile(osDisk{}, path, maxSegmentFile)
+	b, size, err := readSegmentFile(osDisk{}, path)
+	if _, gone := os.Lstat(path); errors.Is(gone, fs.ErrNotExist) {
+		return nil, gone
+	}
 	if err != nil {
-		return nil, err
+		return unreadable(path, err), nil
 	}
 	c := parseContent(path, ids, b)
 	// While a bridge appends, a read may have zeros where a record was being
 	// written, and the record after it. What is still there when the file stands
 	// still, or many reads later, is damage.
 	for try := 0; len(c.problems) > 0 && try < maxReads; try++ {
-		again, err := readSegmentFile(osDisk{}, path, maxSegmentFile)
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(again, b) {
+		again, _, err := readSegmentFile(osDisk{}, path)
+		if err != nil || bytes.Equal(again, b) {
 			break
 		}
 		b, c = again, parseContent(path, ids, again)
 	}
+	if c.size = size; size > int64(len(b)) && size > maxRest {
+		c.problems = append(c.problems, Problem{
+			File: filepath.Base(path), Offset: int64(len(b)), Bytes: size - int64(len(b)), Reason: "larger than any segment; not read further",
+		})
+	}
 	return c, nil
+}
+
+func unreadable(path string, cause error) *content {
+	return &content{path: path, unread: true, problems: []Problem{{File: filepath.Base(path), Reason: cause.Error()}}}
 }
 
 // parseContent is readContent for the bytes b of the file.
@@ -123,25 +141,49 @@ func parseContent(path string, ids []string, b []byte) *content {
 	}
 	if c.known {
 		c.sift(b)
+		return c
 	}
+	c.torn = len(b) < headerSize
+	c.claimed = claimed(b, headerSize, c.last())
 	return c
 }
 
-// readSegmentFile returns the bytes of a file of at most limit bytes.
-func readSegmentFile(d disk, path string, limit int64) ([]byte, error) {
+// readSegmentFile returns the size of a file and its bytes: at most one
+// segment's, when there are more.
+func readSegmentFile(d disk, path string) (b []byte, size int64, err error) {
 	f, err := d.Open(path, os.O_RDONLY)
 	if err != nil {
-		return nil, fmt.Errorf("read segment: %w", err)
+		return nil, 0, fmt.Errorf("read segment: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, limit+1))
+	if size, err = f.Size(); err == nil {
+		limit := size
+		if size > maxSegmentFile {
+			limit = maxRest
+		}
+		b = make([]byte, limit)
+		var n int
+		if n, err = f.ReadAt(b, 0); errors.Is(err, io.EOF) {
+			b, err = b[:n], nil
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read segment %s: %w", path, err)
+		return nil, 0, fmt.Errorf("read segment %s: %w", path, err)
 	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("read segment %s: over %d bytes, larger than any segment; move it out of the folder", path, limit)
+	return b, size, nil
+}
+
+// claimed returns the highest sequence in a row of what seem to be records from
+// offset off on, the one after last first. Checksums are not asked.
+func claimed(b []byte, off int, last uint64) uint64 {
+	for off+frameSize <= len(b) {
+		need, err := frameNeeds(b[off:])
+		if err != nil || binary.LittleEndian.Uint64(b[off+8:]) != last+1 {
+			break
+		}
+		off, last = off+need, last+1
 	}
-	return b, nil
+	return last
 }
 
 // sift finds the segment's whole records and what lies between them.
@@ -159,6 +201,8 @@ func (c *content) sift(b []byte) {
 			if !found {
 				problem.Bytes = int64(data - off)
 				c.problems = append(c.problems, problem)
+				c.torn = torn(b[off:], int64(off))
+				c.claimed = max(last+1, claimed(b, off, last))
 				return
 			}
 			problem.Bytes = int64(next - off)
@@ -173,6 +217,7 @@ func (c *content) sift(b []byte) {
 		off += frameLen(len(payload))
 		last, c.end = seq, int64(off)
 	}
+	c.claimed = last
 }
 
 // headerRead says whether the header is as it was written.
@@ -225,17 +270,19 @@ func resync(b []byte, from int, last uint64, salt uint32) (int, bool) {
 // checked with the header's checksum and do not name their spool id, so one is
 // believed only when it has that very checksum, or the first record proves it.
 func rebuildHeader(b []byte, first uint64, ids []string) (header, bool) {
-	if len(b) < headerSize || first == 0 {
+	if len(b) < headerSize || first == 0 || first > maxSequence {
 		return header{}, false
 	}
 	stored := binary.LittleEndian.Uint32(b[12:])
 	created := time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:])))
 	for _, id := range append([]string{string(bytes.TrimRight(b[24:40], "\x00"))}, ids...) {
-		h := header{first: first, id: id, created: created}
-		h.encode() // sets the checksum
-		seq, _, err := recordAt(b[headerSize:], h.salt)
-		if h.salt == stored || err == nil && seq == first {
-			return h, true
+		for _, leftOut := range []uint64{0, binary.LittleEndian.Uint64(b[48:])} {
+			h := header{first: first, id: id, created: created, leftOut: leftOut}
+			h.encode() // sets the checksum
+			seq, _, err := recordAt(b[headerSize:], h.salt)
+			if leftOut < first && (h.salt == stored || err == nil && seq == first) {
+				return h, true
+			}
 		}
 	}
 	return header{}, false

@@ -231,7 +231,10 @@ func (r *Reader) skip(seg *segment, cause error) {
 	seg.damage = cause
 	last := seg.last.Load()
 	r.off, r.rest = seg.size.Load(), nil
-	r.s.lost += last - r.pos
+	if from := max(r.pos, r.s.lostUntil); last > from { // else it was counted before a Rewind
+		r.s.lost += last - from
+		r.s.lostUntil = last
+	}
 	r.s.mu.Unlock()
 	r.s.opts.Log.Error("spool: records cannot be read back and are skipped; the segment is kept",
 		"segment", seg.path, "after", r.pos, "until", last, "error", cause)

@@ -1,14 +1,13 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -17,106 +16,187 @@ import (
 func (s *Spool) load() error {
 	names, err := s.disk.List(s.opts.Dir)
 	if err != nil {
-		return fmt.Errorf("list segments: %w", err)
+		return fmt.Errorf("list segments: %w; the bridge's user has to be able to read the folder", err)
 	}
-	s.next = s.acked.Seq + 1
-	s.tail.Store(s.acked.Seq)
-	for i, name := range names { // sorted, and segments are named by fixed-width sequences
+	var paths []string
+	for _, name := range names {
 		path := filepath.Join(s.opts.Dir, name)
 		switch {
 		case strings.HasSuffix(name, preparedSuffix), strings.HasSuffix(name, rewriteSuffix):
 			if err := s.disk.Remove(path); err != nil {
 				s.opts.Log.Warn("spool: cannot remove a leftover", "file", path, "error", err)
 			}
-		case strings.HasSuffix(name, damagedSuffix):
+		case isAside(name):
 			s.quarantined++
-		case isSegment(name):
-			// Each run starts a segment and cuts the last one of the run before, so
-			// only the newest can have been torn by a crash.
-			newest := !slices.ContainsFunc(names[i+1:], isSegment)
-			if err := s.takeOver(path, newest, names); err != nil {
-				return err
-			}
+		case strings.HasSuffix(name, segmentSuffix):
+			paths = append(paths, path)
 		}
 	}
+	s.given = s.acked.Seq
+	s.next = s.given + 1
+	s.tail.Store(s.acked.Seq)
+	found := s.readEarlier(paths)
+	for i, e := range found {
+		// Each run starts a segment and cuts the last one of the run before, so
+		// only the newest can have been torn by a crash.
+		s.takeOver(e, i == len(found)-1, paths)
+	}
+	s.next = max(s.next, s.given+1)
+	if len(s.segments) > 0 {
+		s.tail.Store(s.segments[len(s.segments)-1].last.Load())
+	}
+	s.countMissing()
 	return nil
 }
 
-func isSegment(name string) bool { return strings.HasSuffix(name, segmentSuffix) }
+// isAside says that name is that of a segment that was set aside and not repaired.
+func isAside(name string) bool {
+	return strings.HasSuffix(name, damagedSuffix) && !strings.HasSuffix(name, repairedSuffix)
+}
 
-// takeOver adds the segment at path to the log; names are all files. Only a file
-// that this process may not read is an error.
-func (s *Spool) takeOver(path string, newest bool, names []string) error {
-	seg, torn, err := readSegment(s.disk, path)
-	if err != nil {
-		if !errors.Is(err, syscall.EIO) {
-			return err
+// earlier is a segment of an earlier run; torn as readSegment tells.
+type earlier struct {
+	*segment
+	torn bool
+}
+
+// readEarlier reads segments, and puts them into the order of their sequences.
+// A file that cannot be read stays where it is: another start may read it.
+func (s *Spool) readEarlier(paths []string) []earlier {
+	var found []earlier
+	for _, path := range paths {
+		seg, torn, err := readSegment(s.disk, path)
+		if err == nil {
+			found = append(found, earlier{seg, torn})
+			continue
 		}
-		seg.damage = err
+		s.leaveUnread(seg, err)
 	}
-	if seg.damage != nil && torn && (newest || seg.empty()) {
+	slices.SortStableFunc(found, func(a, b earlier) int { return cmp.Compare(a.header.first, b.header.first) })
+	return found
+}
+
+// leaveUnread keeps seg out of the log. Its name gives its first record, if it is a file at all.
+func (s *Spool) leaveUnread(seg *segment, cause error) {
+	seg.damage = cause
+	s.opts.Log.Error("spool: a segment cannot be read; it is left for the next start, and set aside when what is behind it is acked",
+		"segment", seg.path, "error", cause)
+	s.unread = append(s.unread, seg)
+	s.neverName(seg.path)
+	if first := nameSequence(seg.path); first <= maxSequence && !errors.Is(cause, errNotRegular) {
+		s.given = max(s.given, first)
+	}
+}
+
+// takeOver adds a segment to the log, behind those that begin before it.
+func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
+	seg := e.segment
+	if seg.damage != nil && e.torn && (newest || seg.size.Load() == headerSize) {
 		s.opts.Log.Info("spool: the last write before a crash is incomplete and cut off",
-			"segment", path, "after", seg.last.Load(), "error", seg.damage)
+			"segment", seg.path, "after", seg.last.Load(), "error", seg.damage)
 		seg.damage = nil
 	}
 	if seg.damage != nil {
-		s.salvage(seg, names)
+		err := s.salvage(seg, paths)
+		if err != nil && seg.size.Load() <= headerSize {
+			s.leaveUnread(seg, err)
+			return
+		}
+		if err != nil {
+			s.opts.Log.Warn("spool: a damaged segment cannot be looked into", "segment", seg.path, "error", err)
+		}
+	}
+	if seg.damage == nil {
+		seg.damage = s.overlap(seg)
+	}
+	if seg.damage != nil {
 		s.opts.Log.Error("spool segment is damaged; its readable records are forwarded and the file is kept",
-			"segment", path, "error", seg.damage)
+			"segment", seg.path, "error", seg.damage)
+	}
+	s.neverName(seg.path)
+	if seg.size.Load() >= headerSize {
+		s.given = max(s.given, seg.header.before(), seg.last.Load())
 	}
 	if seg.size.Load() <= headerSize { // nothing readable in it
 		if err := s.discard(seg); err != nil {
 			s.opts.Log.Warn("spool: a file without a readable record is in the way", "error", err)
-			s.neverName(path)
 		}
-		return nil
+		return
+	}
+	if name := nameSequence(seg.path); name != seg.header.first {
+		s.opts.Log.Warn("spool: a segment has another name than its header says, which is believed",
+			"segment", seg.path, "first", seg.header.first)
 	}
 	if seg.damage == nil {
 		s.resume(seg)
 	}
-	s.neverName(path)
 	s.segments = append(s.segments, seg)
 	s.bytes += seg.size.Load()
-	s.next = max(s.next, seg.last.Load()+1)
-	s.tail.Store(max(s.tail.Load(), seg.last.Load()))
+}
+
+// overlap says when sequences of seg are those of another run in a segment
+// before it: they are not read, and the file is not deleted for it.
+func (s *Spool) overlap(seg *segment) error {
+	if seg.empty() {
+		return nil
+	}
+	for _, other := range s.segments {
+		if seg.header.id != other.header.id && seg.header.first <= other.last.Load() {
+			return fmt.Errorf("%w: sequences from %d on are in %s too, from another run", ErrCorrupt, seg.header.first, filepath.Base(other.path))
+		}
+	}
 	return nil
 }
 
 // salvage looks behind the damage of seg as the tools do. A header is rebuilt
 // where the segment itself proves it, and its records are read with that; the file
-// stays as it is. Sequences of whole records behind damage are given to no other,
-// so that a repair can put them back.
-func (s *Spool) salvage(seg *segment, names []string) {
-	b, err := readSegmentFile(s.disk, seg.path, maxRest)
+// stays as it is. Sequences of records behind damage are given to no other, so that a
+// repair can put them back. Its error is a file that is not to be read again.
+func (s *Spool) salvage(seg *segment, paths []string) error {
+	b, _, err := readSegmentFile(s.disk, seg.path)
 	if err != nil {
-		s.opts.Log.Warn("spool: a damaged segment cannot be looked into", "segment", seg.path, "error", err)
-		return
-	}
-	var paths []string
-	for _, name := range names {
-		if isSegment(name) {
-			paths = append(paths, filepath.Join(s.opts.Dir, name))
-		}
+		return err
 	}
 	c := parseContent(seg.path, headerIDs(s.disk, paths), b)
-	if !c.known {
-		return
-	}
-	s.next = max(s.next, c.last()+1)
-	if !c.headerRead() {
+	s.given = max(s.given, c.claimed)
+	if c.known && !c.headerRead() {
 		seg.header = c.header
 		size, last := c.readableEnd()
 		seg.size.Store(size)
 		seg.last.Store(last)
 	}
+	return nil
 }
 
-// neverName keeps the name of a file that stays out of reach of new segments.
+// neverName keeps the name of a file out of reach of new segments.
 func (s *Spool) neverName(path string) {
-	first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), segmentSuffix), 10, 64)
-	if err == nil {
-		s.next = max(s.next, first+1)
+	if name := nameSequence(path); name <= maxSequence {
+		s.next = max(s.next, name+1)
 	}
+}
+
+// countMissing counts the sequences behind the cursor that records had once, and
+// that no segment gives back. Without a cursor it is not known what was before the first.
+func (s *Spool) countMissing() {
+	pos, known := s.acked.Seq, s.cursor.known
+	for _, seg := range s.segments {
+		if known {
+			s.missing(pos, seg.header.before())
+		}
+		pos, known = max(pos, seg.last.Load()), true
+	}
+	if known {
+		s.missing(pos, s.given)
+	}
+}
+
+func (s *Spool) missing(after, until uint64) {
+	if until <= after {
+		return
+	}
+	s.lost += until - after
+	s.opts.Log.Error("spool: records behind the cursor are missing and count as lost; bridgectl spool verify and export --lost tell more",
+		"events", until-after, "after", after, "until", until)
 }
 
 // resume leaves seg to the syncer as if it had just been sealed: a killed run has

@@ -82,10 +82,7 @@ func newRepairer(dir string) (*repairer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cur, err := ReadCursor(dir)
-	if err != nil {
-		return nil, err
-	}
+	cur := ReadCursor(dir)
 	r := &repairer{dir: dir, acked: cur.Seq, ids: headerIDs(osDisk{}, paths)}
 	if err := eachContent(paths, func(c *content) error { r.log.add(c); return nil }); err != nil {
 		return nil, err
@@ -104,7 +101,7 @@ func (r *repairer) mend(i int) (*mend, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mend{dir: r.dir, c: c, limit: r.log.limit(i)}
+	m := &mend{dir: r.dir, c: c, limit: r.log.limit(i), misplaced: s.misplaced}
 	m.out = RepairedSegment{File: filepath.Base(s.path), Problems: s.problems}
 	m.plan(r.acked)
 	return m, nil
@@ -112,17 +109,24 @@ func (r *repairer) mend(i int) (*mend, error) {
 
 // mend is the repair of one segment.
 type mend struct {
-	dir   string
-	c     *content
-	limit uint64 // first sequence that a later segment holds, 0 when there is none
-	runs  [][]place
-	out   RepairedSegment
+	dir       string
+	c         *content
+	limit     uint64 // first sequence that a later segment holds, 0 when there is none
+	misplaced string // see content
+	runs      [][]place
+	out       RepairedSegment
 }
 
 // plan decides what to do and says it in out.
 func (m *mend) plan(acked uint64) {
 	c := m.c
 	switch {
+	case c.unread:
+		m.out.Left = "it cannot be read; see that it can, or move it out of the folder"
+		return
+	case m.misplaced != "":
+		m.out.Left = m.misplaced + "; what the bridge does not read, export --lost and redrive send once the bridge has set it aside"
+		return
 	case !c.known:
 		m.out.Left = "its header cannot be rebuilt, and records can only be checked with it; restore the file from a backup, or leave it: the bridge sets it aside"
 		return
@@ -148,7 +152,12 @@ func (m *mend) plan(acked uint64) {
 		}
 	}
 	for _, records := range m.runs {
-		m.out.Written = append(m.out.Written, filepath.Base(segmentPath(m.dir, records[0].seq)))
+		path := segmentPath(m.dir, records[0].seq)
+		if _, err := os.Lstat(path); err == nil && path != c.path {
+			m.out.Left = fmt.Sprintf("another file has the name %s", filepath.Base(path))
+			return
+		}
+		m.out.Written = append(m.out.Written, filepath.Base(path))
 	}
 	suffix := repairedSuffix
 	if m.out.Taken > 0 {

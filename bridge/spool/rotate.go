@@ -33,7 +33,7 @@ func (s *Spool) rotateLocked() error {
 	if s.createErr != nil && time.Now().Before(s.createAfter) {
 		return s.createErr
 	}
-	seg := newSegment(s.opts.Dir, s.next, s.id)
+	seg := newSegment(s.opts.Dir, s.next, s.next-1-s.given, s.id)
 	f := s.prepared
 	s.prepared = nil
 	var err error

@@ -46,10 +46,10 @@ func segmentPath(dir string, first uint64) string {
 }
 
 // newSegment returns an empty segment that has no file yet.
-func newSegment(dir string, first uint64, id string) *segment {
+func newSegment(dir string, first, leftOut uint64, id string) *segment {
 	seg := &segment{
 		path:   segmentPath(dir, first),
-		header: header{first: first, id: id, created: time.Now()},
+		header: header{first: first, id: id, created: time.Now(), leftOut: leftOut},
 	}
 	seg.size.Store(headerSize)
 	seg.last.Store(first - 1)
@@ -61,9 +61,10 @@ func (seg *segment) empty() bool { return seg.last.Load() < seg.header.first }
 
 // readSegment reads a segment of an earlier run up to its last whole record. What
 // follows it is described by damage; torn says that a crash has left it there and
-// nothing else is behind it. Only a file that does not open is an error.
+// nothing else is behind it. Without a readable header its size is 0, and its first
+// sequence the name's. An error is a file that cannot be read at all.
 func readSegment(d disk, path string) (seg *segment, torn bool, err error) {
-	seg = &segment{path: path}
+	seg = &segment{path: path, header: header{first: nameSequence(path)}}
 	f, err := d.Open(path, os.O_RDONLY)
 	if err != nil {
 		return seg, false, fmt.Errorf("open segment: %w", err)
@@ -76,10 +77,11 @@ func readSegment(d disk, path string) (seg *segment, torn bool, err error) {
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 1<<20)
 	head := make([]byte, headerSize)
 	if _, err := io.ReadFull(r, head); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		seg.damage = fmt.Errorf("read segment: %w", err)
-		return seg, false, nil
+		return seg, false, fmt.Errorf("read segment: %w", err)
 	}
-	if seg.header, err = decodeHeader(head); err != nil {
+	if h, err := decodeHeader(head); err == nil {
+		seg.header = h
+	} else {
 		seg.damage = err
 		blank := len(bytes.TrimRight(head, "\x00")) == 0 && errors.Is(restIsZero(r, 0), errEnd)
 		return seg, length < headerSize || blank, nil
@@ -135,10 +137,14 @@ func scan(r *bufio.Reader, h header) (size int64, last uint64, err error) {
 
 // restIsZero tells a clean end, where only zeros follow, from one that hides
 // something. The rest is mostly room that was reserved and not used, 64 MiB of it:
-// it is compared in blocks, because a bridge that starts waits for this.
+// it is compared in blocks, because a bridge that starts waits for this, and no
+// further than any segment goes.
 func restIsZero(r *bufio.Reader, last uint64) error {
 	var zeros [64 << 10]byte
-	for {
+	for read := 0; ; read += len(zeros) {
+		if read > maxRest {
+			return fmt.Errorf("%w: larger than any segment, sequence %d", ErrCorrupt, last)
+		}
 		block, err := r.Peek(len(zeros))
 		if !bytes.Equal(block, zeros[:len(block)]) {
 			return fmt.Errorf("%w: data after the end, sequence %d", ErrCorrupt, last)

@@ -31,7 +31,7 @@ type Options struct {
 	Sync         SyncMode      // default SyncInterval
 	SyncInterval time.Duration // default 50 ms; only with SyncInterval
 	MaxBytes     int64         // of all records, default 1 GiB; acked ones give way, and without any Append returns ErrFull
-	SegmentBytes int64         // default 64 MiB, at most a quarter of MaxBytes
+	SegmentBytes int64         // default and at most 64 MiB, at most a quarter of MaxBytes
 	Retain       time.Duration // how long acked segments are kept, default 5 min; less when room is needed
 	Log          *slog.Logger
 }
@@ -53,8 +53,11 @@ type Spool struct {
 	renamed     bool       // names in the folder changed since it was synced
 	frame       []byte     // the record being written
 	next        uint64     // sequence of the next record
+	given       uint64     // the highest sequence that a record is known to have had
+	unread      []*segment // files of earlier runs that could not be read; not part of the log
 	bytes       int64      // headers and records of all segments
-	lost        uint64     // records that did not read back
+	lost        uint64     // records that did not read back, or are missing
+	lostUntil   uint64     // the last of them
 	quarantined int        // files set aside, by this run and those before
 	ages        ages
 	createErr   error     // why no segment could be created
@@ -70,6 +73,7 @@ type Spool struct {
 	cursor   *cursorFile // under ackMu
 	ackMu    sync.Mutex
 	acked    Cursor
+	unsaved  error         // why the cursor could not be saved; under ackMu
 	ackedSeq atomic.Uint64 // acked.Seq, for those who hold mu
 	kick     chan struct{} // there is work for the janitor
 	quit     chan struct{}
@@ -80,7 +84,7 @@ type Spool struct {
 
 // Open reads the log in o.Dir and starts a new segment. Damage never makes it
 // fail, and neither does a disk that is full or failing: then appends fail until
-// it recovers, and Stats says why. A folder or file it may not use does.
+// it recovers, and Stats says why. A folder it may not use does.
 func Open(o Options) (*Spool, error) {
 	s, err := openOn(osDisk{}, o)
 	if err != nil {
@@ -103,13 +107,10 @@ func openOn(d disk, o Options) (*Spool, error) {
 	}
 	s.syncer.mode = o.Sync
 	if err := d.MakeDir(o.Dir); err != nil && !passing(err) {
-		return nil, fmt.Errorf("spool folder: %w", err)
+		return nil, fmt.Errorf("spool folder: %w; it has to be a folder that the bridge's user may read and write", err)
 	}
 	var err error
 	if s.cursor, s.acked, err = openCursor(d, o.Dir); err != nil {
-		if !passing(err) {
-			return nil, err
-		}
 		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
 	s.ackedSeq.Store(s.acked.Seq)
@@ -149,7 +150,7 @@ func (o Options) withDefaults() Options {
 	if o.SegmentBytes <= 0 {
 		o.SegmentBytes = defaultSegmentBytes
 	}
-	o.SegmentBytes = max(min(o.SegmentBytes, o.MaxBytes/4), headerSize+frameSize)
+	o.SegmentBytes = max(min(o.SegmentBytes, defaultSegmentBytes, o.MaxBytes/4), headerSize+frameSize)
 	if o.SyncInterval <= 0 {
 		o.SyncInterval = defaultSyncInterval
 	}
@@ -223,6 +224,7 @@ func (s *Spool) write(payload []byte) (*segment, uint64, error) {
 	}
 	seg.size.Store(size + need)
 	seg.last.Store(seq)
+	s.given = seq
 	s.next++
 	s.bytes += need
 	s.tail.Store(seq)

@@ -280,13 +280,18 @@ func TestCursorSurvivesFailedSaves(t *testing.T) {
 	}
 	d.short = true
 	d.setFail(failing(syscall.ENOSPC, "write"))
-	for seq := range uint64(3) {
-		if err := s.ack(Cursor{Seq: seq + 2, SpoolID: s.id}); !errors.Is(err, syscall.ENOSPC) {
-			t.Fatal(err)
+	for seq := range uint64(3) { // the first failure of a row is returned, Stats has them all
+		err := s.ack(Cursor{Seq: seq + 2, SpoolID: s.id})
+		if errors.Is(err, syscall.ENOSPC) != (seq == 0) || s.Stats().CursorError == "" {
+			t.Fatal(seq, err)
 		}
 	}
 	if _, cur, err := openCursor(d.killed(), "spool"); err != nil || cur.Seq != 1 {
 		t.Errorf("cursor %+v, %v", cur, err)
+	}
+	d.setFail(nil)
+	if err := s.ack(Cursor{Seq: 5, SpoolID: s.id}); err != nil || s.Stats().CursorError != "" {
+		t.Errorf("after the recovery: %v, %q", err, s.Stats().CursorError)
 	}
 }
 

@@ -13,8 +13,8 @@ type Stats struct {
 	Retained    int64  `json:"retained_bytes"` // of them acked and kept for a while
 	Segments    int    `json:"segments"`       // files
 	Damaged     int    `json:"damaged"`        // of them with bytes that cannot be read
-	Quarantined int    `json:"quarantined"`    // files set aside because of that, by earlier runs too
-	Lost        uint64 `json:"lost"`           // records that did not read back and were skipped
+	Quarantined int    `json:"quarantined"`    // files set aside because of that, by earlier runs too, but for originals of repairs
+	Lost        uint64 `json:"lost"`           // records behind the cursor that did not read back or are missing, as of this run
 	Tail        uint64 `json:"tail"`           // last appended sequence
 	Acked       uint64 `json:"acked"`          // last acked sequence
 
@@ -26,6 +26,7 @@ type Stats struct {
 	Append      AppendStats `json:"append"`
 	Fsync       SyncStats   `json:"fsync"`
 	AppendError string      `json:"append_error,omitempty"` // of the last append or of Open, empty once one was written
+	CursorError string      `json:"cursor_error,omitempty"` // why the cursor is not saved; after a restart more is sent again
 	SyncError   string      `json:"sync_error,omitempty"`   // of the last sync; stays until everything is on the disk again
 }
 
@@ -92,7 +93,9 @@ func (a *appendStats) end(start time.Time) {
 // Stats returns the present figures. It does not wait for a sync under way: those
 // of the syncer are as of the last one that ended.
 func (s *Spool) Stats() Stats {
-	acked := s.Acked().Seq
+	s.ackMu.Lock()
+	acked, unsaved := s.acked.Seq, s.unsaved
+	s.ackMu.Unlock()
 	st := Stats{
 		Acked: acked,
 		Append: AppendStats{
@@ -100,6 +103,9 @@ func (s *Spool) Stats() Stats {
 			Total: time.Duration(s.appends.total.Load()),
 			Max:   time.Duration(s.appends.max.Load()), Last: time.Duration(s.appends.last.Load()),
 		},
+	}
+	if unsaved != nil {
+		st.CursorError = unsaved.Error()
 	}
 	var syncErr error
 	st.Fsync, syncErr = s.syncer.report()
@@ -109,6 +115,7 @@ func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Bytes, st.Segments, st.Lost, st.Quarantined = s.bytes, len(s.segments), s.lost, s.quarantined
+	st.Damaged = len(s.unread)
 	st.Tail = s.tail.Load()
 	st.Events = st.Tail - min(acked, st.Tail)
 	for _, seg := range s.segments {

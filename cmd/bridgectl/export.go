@@ -84,11 +84,7 @@ func (e *exporter) run(dir string, w io.Writer) error {
 		records = spool.LostRecords
 	}
 	if e.unacked {
-		cur, err := spool.ReadCursor(dir)
-		if err != nil {
-			return err
-		}
-		e.from = max(e.from, cur.Seq+1)
+		e.from = max(e.from, spool.ReadCursor(dir).Seq+1)
 	}
 	err := records(dir, func(rec spool.Record) error {
 		if rec.Seq < e.from || rec.Seq > e.to {

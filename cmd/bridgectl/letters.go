@@ -17,22 +17,32 @@ import (
 // time. It is never rewritten: take moves it away under the name path.redriving,
 // so that the bridge begins a new one, and appends what stays to that.
 type letterBox struct {
-	path string
+	path   string
+	wanted bool // somebody named it, so it has to be there
 }
 
 func (b *letterBox) taken() string    { return b.path + ".redriving" }
 func (b *letterBox) redriven() string { return b.path + ".redriven" }
 
-// empty says whether there is nothing to take.
+// empty says whether there is nothing to take. What is no file is an error, and
+// stays where it is.
 func (b *letterBox) empty() (bool, error) {
+	there := false
 	for _, path := range []string{b.path, b.taken()} {
 		info, err := os.Stat(path)
+		if err == nil && !info.Mode().IsRegular() {
+			return false, fmt.Errorf("dead letters: %s is no file", path)
+		}
+		there = there || err == nil
 		if err == nil && info.Size() > 0 {
 			return false, nil
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("dead letters: %w", err)
 		}
+	}
+	if b.wanted && !there {
+		return false, fmt.Errorf("dead letters: there is no file %s", b.path)
 	}
 	return true, nil
 }

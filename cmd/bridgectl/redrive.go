@@ -35,19 +35,23 @@ run and write to the file meanwhile. FILE may also be what export has written.
 
 A redrive that was killed leaves FILE.redriving; the next one takes it in.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			box := &letterBox{path: file, wanted: file != ""}
 			if file == "" {
-				file = filepath.Join(dataDir(getenv), "dead-letters.jsonl")
+				box.path = filepath.Join(dataDir(getenv), "dead-letters.jsonl")
 			}
-			box := &letterBox{path: file}
 			r := redriver{ids: ids, through: map[string]bool{}, result: redriven{Sent: []sent{}, Kept: []kept{}}}
+			empty, err := box.empty()
+			if err != nil {
+				return err
+			}
 			if dryRun {
 				if err := box.read(r.list); err != nil {
 					return err
 				}
 				return r.report(cmd, output.name)
 			}
-			if empty, err := box.empty(); err != nil || empty {
-				return errors.Join(err, r.report(cmd, output.name))
+			if empty {
+				return r.report(cmd, output.name)
 			}
 			js, nc, err := connect(url, getenv)
 			if err != nil {
