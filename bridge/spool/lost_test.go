@@ -217,7 +217,7 @@ func TestStrangeFiles(t *testing.T) {
 		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"device":    link("/dev/zero"),
 		"full":      link("/dev/full"),
-		"dangling":  link("/nonexistent"),
+		"dangling":  link("nowhere/at/all"),
 		"huge": func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40))
 		},
@@ -282,5 +282,20 @@ func TestNamesThatNoSegmentHas(t *testing.T) {
 	s := open(t, Options{Dir: dir, Sync: SyncOff})
 	if lost := s.Stats().Lost; lost != 0 {
 		t.Errorf("%d are lost", lost)
+	}
+}
+
+// A cursor that is ahead of the log makes nobody believe in records there never were.
+func TestCursorAhead(t *testing.T) {
+	for _, acked := range []uint64{100, maxSequence + 1, 1<<64 - 1} {
+		dir := t.TempDir()
+		logRun(t, dir, 0, []string{"one", "two"}, acked)
+		s := open(t, Options{Dir: dir, Sync: SyncOff})
+		if st := s.Stats(); st.Tail != 2 || st.Lost != 0 {
+			t.Errorf("%+v", st)
+		}
+		if seq := mustAppend(t, s, "three"); seq != 101 && acked == 100 || seq != 3 && acked != 100 {
+			t.Errorf("sequence %d behind cursor %d", seq, acked)
+		}
 	}
 }

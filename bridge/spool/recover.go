@@ -34,7 +34,6 @@ func (s *Spool) load() error {
 	}
 	s.given = s.acked.Seq
 	s.next = s.given + 1
-	s.tail.Store(s.acked.Seq)
 	found := s.readEarlier(paths)
 	for i, e := range found {
 		// Each run starts a segment and cuts the last one of the run before, so
@@ -42,8 +41,11 @@ func (s *Spool) load() error {
 		s.takeOver(e, i == len(found)-1, paths)
 	}
 	s.next = max(s.next, s.given+1)
-	if len(s.segments) > 0 {
-		s.tail.Store(s.segments[len(s.segments)-1].last.Load())
+	s.tail.Store(s.acked.Seq) // unless there is a log that can tell
+	for i, seg := range s.segments {
+		if i == 0 || seg.last.Load() > s.tail.Load() {
+			s.tail.Store(seg.last.Load())
+		}
 	}
 	s.countMissing()
 	return nil
