@@ -2,26 +2,30 @@ package subjects
 
 // The JetStream streams.
 const (
-	StreamEvents   = "EVENTS"   // what the webhook brought: stream.>
-	StreamSessions = "SESSIONS" // what consumers/sessions derives from it: session.>
-	StreamDead     = "DEAD"     // what a consumer gave up on: dead.>
+	StreamEvents     = "EVENTS"     // what the webhook brought: stream.>
+	StreamSessions   = "SESSIONS"   // what consumers/sessions derives from it: session.>
+	StreamDead       = "DEAD"       // what a consumer gave up on: dead.>
+	StreamDeliveries = "DELIVERIES" // what consumers/notify has to deliver: delivery.<subscription>
 )
 
 // The KV buckets.
 const (
-	BucketRules   = "rules"   // rule documents; BRIDGE_RULES_BUCKET may name another
-	BucketLive    = "live"    // one key a live publish
-	BucketBridges = "bridges" // one key a bridge
+	BucketRules         = "rules"         // rule documents; BRIDGE_RULES_BUCKET may name another
+	BucketLive          = "live"          // one key a live publish
+	BucketBridges       = "bridges"       // one key a bridge
+	BucketSubscriptions = "subscriptions" // who is notified of what, by consumers/notify
+	BucketChatRooms     = "chat_rooms"    // which streams are told of in which chat rooms, by consumers/chat
 )
 
 // The subjects to subscribe to.
 const (
-	AllEvents   = "stream.>"
-	AllDenied   = "stream.denied.>"
-	AllUnknown  = "stream.unknown.>"
-	AllInvalid  = "stream.invalid.>"
-	AllSessions = "session.>"
-	AllDead     = "dead.>"
+	AllEvents     = "stream.>"
+	AllDenied     = "stream.denied.>"
+	AllUnknown    = "stream.unknown.>"
+	AllInvalid    = "stream.invalid.>"
+	AllSessions   = "session.>"
+	AllDead       = "dead.>"
+	AllDeliveries = "delivery.>"
 )
 
 // The subjects of sessions, derived by consumers/sessions.

@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,16 +14,20 @@ import (
 
 // What the streams and buckets may take on disk by default, in bytes.
 const (
-	EventsBytes   = 10 << 30
-	SessionsBytes = 1 << 30
-	DeadBytes     = 1 << 30
-	RulesBytes    = 1 << 30
-	LiveBytes     = 256 << 20
-	BridgesBytes  = 16 << 20
+	EventsBytes        = 10 << 30
+	SessionsBytes      = 1 << 30
+	DeadBytes          = 1 << 30
+	RulesBytes         = 1 << 30
+	LiveBytes          = 256 << 20
+	BridgesBytes       = 16 << 20
+	DeliveriesBytes    = 1 << 30
+	SubscriptionsBytes = 16 << 20
+	ChatRoomsBytes     = 16 << 20
 
-	// DefaultStorage is their sum, 13 GiB and 272 MiB. JetStream reserves it
+	// DefaultStorage is their sum, 14 GiB and 304 MiB. JetStream reserves it
 	// when it creates them: a server with less to give refuses the last ones.
-	DefaultStorage = EventsBytes + SessionsBytes + DeadBytes + RulesBytes + LiveBytes + BridgesBytes
+	DefaultStorage = EventsBytes + SessionsBytes + DeadBytes + RulesBytes + LiveBytes + BridgesBytes +
+		DeliveriesBytes + SubscriptionsBytes + ChatRoomsBytes
 )
 
 // DuplicateWindow is how long JetStream tells a repeated Nats-Msg-Id. A bridge
@@ -33,6 +38,13 @@ const DuplicateWindow = 10 * time.Minute
 // deleted; bridges, where everything goes after BridgeTTL, that long only. A
 // watcher that is away for longer misses it and has to load again.
 const MarkerTTL = time.Hour
+
+// DeliveriesPerSubscription is how many deliveries may wait for one subscription: whose receiver
+// is away must not take the room of the others.
+const DeliveriesPerSubscription = 10_000
+
+// DeliveriesAge is how long a delivery waits at most: longer than its last try.
+const DeliveriesAge = 4 * day
 
 // RulesMarkerTTL is the same for rules. Where a bucket keeps history, the server
 // raises a key's TTL to its markers', and a rule pushed for two seconds must not
@@ -60,8 +72,9 @@ type Options struct {
 
 	// Limits of new streams and buckets, in bytes; 0 is the default above.
 	// What exists keeps its own.
-	EventsBytes, SessionsBytes, DeadBytes int64
-	RulesBytes, LiveBytes, BridgesBytes   int64
+	EventsBytes, SessionsBytes, DeadBytes               int64
+	RulesBytes, LiveBytes, BridgesBytes                 int64
+	DeliveriesBytes, SubscriptionsBytes, ChatRoomsBytes int64
 }
 
 // Storage returns how many bytes the streams and buckets reserve on each server
@@ -77,7 +90,7 @@ func (o Options) Storage() int64 {
 // check refuses a name of the rules' bucket that NATS or another bucket refuses.
 func (o Options) check() error {
 	name := cmp.Or(o.RulesBucket, subjects.BucketRules)
-	if name == subjects.BucketLive || name == subjects.BucketBridges {
+	if slices.Contains([]string{subjects.BucketLive, subjects.BucketBridges, subjects.BucketSubscriptions, subjects.BucketChatRooms}, name) {
 		return fmt.Errorf("rules bucket %q: %w: the bridge keeps something else there", name, ErrBucket)
 	}
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
@@ -107,6 +120,14 @@ func definitions(o Options) []definition {
 		"rule documents")
 	rules.config.SubjectDeleteMarkerTTL = RulesMarkerTTL
 
+	// A delivery is gone when it is acked. Full, for one subscription or for all, it refuses.
+	deliveries := stream(subjects.StreamDeliveries, subjects.AllDeliveries, DeliveriesAge, cmp.Or(o.DeliveriesBytes, DeliveriesBytes),
+		"notifications that wait for their receivers")
+	deliveries.config.Retention = jetstream.WorkQueuePolicy
+	deliveries.config.Discard = jetstream.DiscardNew
+	deliveries.config.DiscardNewPerSubject = true
+	deliveries.config.MaxMsgsPerSubject = DeliveriesPerSubscription
+
 	list := []definition{
 		events,
 		stream(subjects.StreamSessions, subjects.AllSessions, 30*day, cmp.Or(o.SessionsBytes, SessionsBytes),
@@ -120,6 +141,11 @@ func definitions(o Options) []definition {
 		// definition and all, when its server restarts.
 		bucket(subjects.BucketBridges, 1, BridgeTTL, cmp.Or(o.BridgesBytes, BridgesBytes),
 			"the bridges that run, one key each"),
+		deliveries,
+		bucket(subjects.BucketSubscriptions, 1, 0, cmp.Or(o.SubscriptionsBytes, SubscriptionsBytes),
+			"who is notified of what"),
+		bucket(subjects.BucketChatRooms, 1, 0, cmp.Or(o.ChatRoomsBytes, ChatRoomsBytes),
+			"which streams are told of in which chat rooms"),
 	}
 	for i := range list {
 		list[i].config.Replicas = cmp.Or(o.Replicas, 1)

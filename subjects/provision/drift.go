@@ -55,7 +55,8 @@ func (d definition) drift(have jetstream.StreamConfig) []Drift {
 	}
 	differs(have.MaxAge == 0, "max_age", orNever(have.MaxAge), orNever(want.MaxAge))
 	// Most events share a handful of subjects: the older ones would vanish.
-	differs(have.MaxMsgsPerSubject > 0, "max_msgs_per_subject", have.MaxMsgsPerSubject, "unlimited")
+	differs(want.MaxMsgsPerSubject < 0 && have.MaxMsgsPerSubject > 0, "max_msgs_per_subject", have.MaxMsgsPerSubject, "unlimited")
+	differs(have.DiscardNewPerSubject != want.DiscardNewPerSubject, "discard_new_per_subject", have.DiscardNewPerSubject, want.DiscardNewPerSubject)
 	differs(have.Duplicates < want.Duplicates, "duplicate_window", have.Duplicates, want.Duplicates)
 	return list
 }

@@ -66,6 +66,11 @@ func TestDriftIsReportedAndLeft(t *testing.T) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "stream.>", Destination: "x.>"}
 		}), []provision.Drift{{events, "subject_transform", "set", "none"}}},
 
+		{"deliveries that are kept, and push each other out", config{
+			Name: "DELIVERIES", Subjects: []string{"delivery.>"}, Discard: jetstream.DiscardNew,
+			MaxAge: time.Hour, MaxBytes: 1 << 20, MaxMsgsPerSubject: 10, Duplicates: time.Hour,
+		}, []provision.Drift{{"stream DELIVERIES", "retention", "Limits", "WorkQueue"}, {"stream DELIVERIES", "discard_new_per_subject", "false", "true"}}},
+
 		{"bucket as needed", bucketLike("rules", 8, func(*config) {}), nil},
 		{"more history", bucketLike("rules", 64, func(*config) {}), nil},
 		{"less history", bucketLike("rules", 1, func(*config) {}),

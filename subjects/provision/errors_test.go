@@ -121,11 +121,11 @@ func TestStorage(t *testing.T) {
 
 	js = connect(t, startServer(t, store(provision.DefaultStorage-1)))
 	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
-	wantError(t, err, provision.ErrStorage, "KV bucket bridges: cannot create it", "16777216 bytes", "max_file_store")
-	wantReport(t, report, provision.Report{Created: allObjects[:5], Missing: allObjects[5:]})
+	wantError(t, err, provision.ErrStorage, "KV bucket chat_rooms: cannot create it", "16777216 bytes", "max_file_store")
+	wantReport(t, report, provision.Report{Created: allObjects[:8], Missing: allObjects[8:]})
 
 	// What does not fit keeps nobody from creating what does.
-	js = connect(t, startServer(t, store(4<<30)))
+	js = connect(t, startServer(t, store(5<<30)))
 	report, err = provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
 	wantError(t, err, provision.ErrStorage, "stream EVENTS: cannot create it", "10737418240 bytes")
 	wantReport(t, report, provision.Report{Created: allObjects[1:], Missing: allObjects[:1]})

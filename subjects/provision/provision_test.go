@@ -68,6 +68,7 @@ func connect(t *testing.T, srv *server.Server, opts ...nats.Option) jetstream.Je
 
 var allObjects = []string{
 	"stream EVENTS", "stream SESSIONS", "stream DEAD", "KV bucket rules", "KV bucket live", "KV bucket bridges",
+	"stream DELIVERIES", "KV bucket subscriptions", "KV bucket chat_rooms",
 }
 
 func ensure(t *testing.T, js jetstream.JetStream, opts provision.Options) provision.Report {
@@ -127,12 +128,15 @@ func TestDefinitions(t *testing.T) {
 		batch, rollup, ttl   bool
 	}
 	want := map[string]setting{
-		"EVENTS":     {"stream.>", jetstream.DiscardNew, 7 * day, 10 << 30, -1, 10 * time.Minute, 0, true, false, false},
-		"SESSIONS":   {"session.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
-		"DEAD":       {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
-		"KV_rules":   {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Second, false, true, true},
-		"KV_live":    {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
-		"KV_bridges": {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},
+		"EVENTS":           {"stream.>", jetstream.DiscardNew, 7 * day, 10 << 30, -1, 10 * time.Minute, 0, true, false, false},
+		"SESSIONS":         {"session.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"DEAD":             {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"KV_rules":         {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Second, false, true, true},
+		"KV_live":          {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"DELIVERIES":       {"delivery.>", jetstream.DiscardNew, 4 * day, 1 << 30, 10_000, 10 * time.Minute, 0, false, false, false},
+		"KV_subscriptions": {"$KV.subscriptions.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_chat_rooms":    {"$KV.chat_rooms.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_bridges":       {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},
 	}
 	got := configs(t, js)
 	if len(got) != len(want) {
@@ -145,7 +149,7 @@ func TestDefinitions(t *testing.T) {
 		if g != w {
 			t.Errorf("%s is %+v, want %+v", name, g, w)
 		}
-		if c.Storage != jetstream.FileStorage || c.Retention != jetstream.LimitsPolicy || !c.AllowDirect ||
+		if c.Storage != jetstream.FileStorage || (c.Retention == jetstream.WorkQueuePolicy) != (name == "DELIVERIES") || c.DiscardNewPerSubject != (name == "DELIVERIES") || !c.AllowDirect ||
 			c.PersistMode != jetstream.DefaultPersistMode || c.Replicas != 1 {
 			t.Errorf("%s: %+v", name, c)
 		}
@@ -208,7 +212,7 @@ func TestKeepRules(t *testing.T) {
 	js := connect(t, startServer(t))
 	opts := provision.Options{Mode: provision.Auto, KeepRules: true, RulesBucket: "mine"}
 	report := ensure(t, js, opts)
-	if !slices.Equal(report.Missing, []string{"KV bucket mine"}) || len(report.Created) != 5 {
+	if !slices.Equal(report.Missing, []string{"KV bucket mine"}) || len(report.Created) != 8 {
 		t.Errorf("missing %v, created %v", report.Missing, report.Created)
 	}
 	opts.KeepRules = false
@@ -222,6 +226,7 @@ func TestOptions(t *testing.T) {
 	opts := provision.Options{
 		Mode: provision.Auto, RulesBucket: "acme_rules", EventsBytes: 1 << 20, SessionsBytes: 2 << 20,
 		DeadBytes: 3 << 20, RulesBytes: 4 << 20, LiveBytes: 5 << 20, BridgesBytes: 6 << 20,
+		DeliveriesBytes: 7 << 20, SubscriptionsBytes: 8 << 20, ChatRoomsBytes: 9 << 20,
 	}
 	report := ensure(t, js, opts)
 	if !slices.Contains(report.Created, "KV bucket acme_rules") {
@@ -230,13 +235,14 @@ func TestOptions(t *testing.T) {
 	all := configs(t, js)
 	for name, mib := range map[string]int64{
 		"EVENTS": 1, "SESSIONS": 2, "DEAD": 3, "KV_acme_rules": 4, "KV_live": 5, "KV_bridges": 6,
+		"DELIVERIES": 7, "KV_subscriptions": 8, "KV_chat_rooms": 9,
 	} {
 		if all[name].MaxBytes != mib<<20 {
 			t.Errorf("%s has %d bytes, want %d MiB", name, all[name].MaxBytes, mib)
 		}
 	}
-	if got := opts.Storage(); got != 21<<20 {
-		t.Errorf("Storage is %d, want 21 MiB", got)
+	if got := opts.Storage(); got != 45<<20 {
+		t.Errorf("Storage is %d, want 45 MiB", got)
 	}
 	if got := (provision.Options{}).Storage(); got != provision.DefaultStorage {
 		t.Errorf("Storage of the defaults is %d, want %d", got, int64(provision.DefaultStorage))
@@ -244,7 +250,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestRulesBucketNames(t *testing.T) {
-	for _, name := range []string{"live", "bridges", "a.b", "a b", "*", "a/b"} {
+	for _, name := range []string{"live", "bridges", "subscriptions", "chat_rooms", "a.b", "a b", "*", "a/b"} {
 		// The name is refused before anything is asked, so no server is needed.
 		_, err := provision.Ensure(t.Context(), nil, provision.Options{RulesBucket: name})
 		if !errors.Is(err, provision.ErrBucket) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
