@@ -1,6 +1,9 @@
 package consumers
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Permanent marks err as one that no retry will mend: the message goes to the stream
 // DEAD at once. Permanent(nil) is nil.
@@ -20,3 +23,19 @@ func IsPermanent(err error) bool {
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
+
+// RetryIn marks err as one that is to be tried again after this time, instead of after the
+// runner's own. RetryIn(nil, d) is nil.
+func RetryIn(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return retryIn{err, d}
+}
+
+type retryIn struct {
+	error
+	wait time.Duration
+}
+
+func (r retryIn) Unwrap() error { return r.error }

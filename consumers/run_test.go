@@ -134,6 +134,19 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// A handler may say when it wants to try again: with the runner's own waits this took minutes.
+func TestRetryIn(t *testing.T) {
+	kit := consumerstest.Start(t)
+	kit.Publish(consumerstest.Event("publish", "lobby"))
+	kit.Run(consumers.Options{Name: "audit"}, func(_ context.Context, m *consumers.Message) error {
+		if m.Delivered < 10 {
+			return consumers.RetryIn(errors.New("not now"), time.Millisecond)
+		}
+		return consumers.RetryIn(nil, time.Hour)
+	})
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+}
+
 // What cannot be handled is set aside with its reason, and holds up nothing.
 func TestPoison(t *testing.T) {
 	future := nats.Header{subjects.HeaderSpecVersion: {"2.0"}}

@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -44,6 +45,10 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 
 func (s *settler) retry(d delivery, err error) {
 	wait := waitFor(d.Delivered)
+	var asked retryIn
+	if errors.As(err, &asked) {
+		wait = asked.wait
+	}
 	s.watch.Failed()
 	s.opts.Log.Warn("a message failed and is tried again", "id", d.ID, "delivered", d.Delivered, "wait", wait, "error", err)
 	if err := d.msg.NakWithDelay(wait); err != nil {
