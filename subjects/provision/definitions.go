@@ -43,8 +43,8 @@ const MarkerTTL = time.Hour
 // is away must not take the room of the others.
 const DeliveriesPerSubscription = 10_000
 
-// DeliveriesAge is how long a delivery waits at most: longer than its last try.
-const DeliveriesAge = 4 * day
+// DeliveriesAge is how long a delivery waits at most: longer than its last try, and as long as the event is kept.
+const DeliveriesAge = 7 * day
 
 // RulesMarkerTTL is the same for rules. Where a bucket keeps history, the server
 // raises a key's TTL to its markers', and a rule pushed for two seconds must not

@@ -5,7 +5,7 @@
 //	stream EVENTS      stream.>   7 days,  10 GiB, refuses when full
 //	stream SESSIONS    session.>  30 days, 1 GiB,  drops the oldest when full
 //	stream DEAD        dead.>     30 days, 1 GiB,  drops the oldest when full
-//	stream DELIVERIES  delivery.> 4 days,  1 GiB,  a work queue; refuses when full
+//	stream DELIVERIES  delivery.> 7 days,  1 GiB,  a work queue; refuses when full
 //	KV bucket rules    8 versions a key, per-key TTL, 1 GiB
 //	KV bucket live     1 version a key, per-key TTL, 256 MiB
 //	KV bucket bridges  1 version a key, 30 s, 16 MiB

@@ -133,7 +133,7 @@ func TestDefinitions(t *testing.T) {
 		"DEAD":             {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
 		"KV_rules":         {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Second, false, true, true},
 		"KV_live":          {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
-		"DELIVERIES":       {"delivery.>", jetstream.DiscardNew, 4 * day, 1 << 30, 10_000, 10 * time.Minute, 0, false, false, false},
+		"DELIVERIES":       {"delivery.>", jetstream.DiscardNew, 7 * day, 1 << 30, 10_000, 10 * time.Minute, 0, false, false, false},
 		"KV_subscriptions": {"$KV.subscriptions.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
 		"KV_chat_rooms":    {"$KV.chat_rooms.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
 		"KV_bridges":       {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"bintubridge/consumers/consumerstest"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// A subscription is made, tried, rotated, listed without its secrets, and removed.
+func TestNotifyCommands(t *testing.T) {
+	kit := consumerstest.Start(t)
+	got := make(chan [2]any, 10)
+	r := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body) // what is missing fails the signature
+		got <- [2]any{req.Header, body}
+	}))
+	defer r.Close()
+	environ := []string{"NATS_URL=" + kit.URL(), "CONSUMER_NOTIFY_ALLOW=127.0.0.0/8"}
+	do := func(args ...string) (string, error) {
+		var out buffer
+		err := execute(t.Context(), newNotify(environ), &out, args...)
+		return strings.TrimSpace(out.String()), err
+	}
+	must := func(args ...string) string {
+		t.Helper()
+		out, err := do(args...)
+		if err != nil {
+			t.Fatal(args, err)
+		}
+		return out
+	}
+	first := must("subscribe", "red", "--who", "team red", "--subject", "stream.>", "--url", r.URL+"/s3cret")
+	second := must("subscribe", "red", "--rotate")
+	if out := must("subscribe", "red", "--name", "red-*"); out != "" {
+		t.Errorf("a change made a new secret: %s", out)
+	}
+	if out := must("test", "red"); out != "delivered" {
+		t.Error(out)
+	}
+	one := <-got
+	for _, secret := range []string{first, second} {
+		wh, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := wh.Verify(one[1].([]byte), one[0].(http.Header)); err != nil {
+			t.Error(err)
+		}
+	}
+	if out := must("ls"); out != `{"key":"red","who":"team red","subjects":["stream.\u003e"],"names":["red-*"],"target":"`+r.URL+`","secrets":2}` {
+		t.Error(out)
+	}
+	if out := must("deliveries", "red"); out != "" {
+		t.Error(out)
+	}
+	must("rm", "red")
+	for _, args := range [][]string{
+		{"rm", "red"}, {"test", "red"}, {"subscribe", "x", "--url", r.URL}, {"subscribe", "x", "--subject", "a..b", "--url", r.URL},
+		{"subscribe", "a.b", "--subject", ">", "--url", r.URL}, {"subscribe", "x", "--subject", ">", "--url", "slack://s3cret"},
+	} {
+		if out, err := do(args...); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v: %s, %v", args, out, err)
+		}
+	}
+	must("subscribe", "red", "--subject", ">", "--url", r.URL) // after it was deleted
+}

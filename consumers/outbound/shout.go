@@ -1,0 +1,128 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/mattermost"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/gotify"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+)
+
+// Shout sends messages to one shoutrrr URL, one at a time.
+type Shout struct {
+	service types.Service
+	guard   Guard
+	mail    string // host of a mail server: it is not dialed by the Courier
+	markup  markup
+	secrets *strings.Replacer
+	turn    chan struct{} // holds one token while a message is sent
+}
+
+// NewShout returns what sends to the URL, by the courier, which has to be http.DefaultTransport
+// too. The error shows no secret.
+func NewShout(rawURL string, courier *Courier, guard Guard) (*Shout, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme == "" {
+		return nil, errors.New("the target is no URL")
+	}
+	s := &Shout{guard: guard, markup: markupOf(u), secrets: redactor(u), turn: make(chan struct{}, 1)}
+	if s.service, err = new(router.ServiceRouter).Locate(rawURL); err != nil {
+		return nil, s.redact(err)
+	}
+	switch service := s.service.(type) { // those that have a transport of their own
+	case *mattermost.Service:
+		service.GetHTTPClient().Transport = courier
+	case *gotify.Service:
+		service.GetHTTPClient().Transport = courier
+	case *ntfy.Service:
+		service.SetHTTPClient(&http.Client{Transport: courier})
+	case *discord.Service:
+		service.HTTPClient = once{&http.Client{Transport: courier}}
+	}
+	if strings.EqualFold(u.Scheme, "smtp") {
+		s.mail = u.Hostname()
+	}
+	return s, nil
+}
+
+// errBusy says that a service did not come back from an earlier message.
+var errBusy = errors.New("an earlier message is still being sent")
+
+// Send sends the message. When ctx ends first its end is not waited for, and nothing else is
+// sent to this target until it comes.
+func (s *Shout) Send(ctx context.Context, message string) error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return errBusy
+	}
+	if err := s.checkMail(ctx); err != nil {
+		<-s.turn
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() {
+		defer func() { <-s.turn }()
+		sent <- s.send(message)
+	}()
+	select {
+	case err := <-sent:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	}
+}
+
+func (s *Shout) send(message string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = s.redact(fmt.Errorf("the service panicked: %v", r))
+		}
+	}()
+	if err := s.service.Send(message, &types.Params{}); err != nil {
+		return s.redact(err)
+	}
+	return nil
+}
+
+// checkMail looks where a mail server is: its connection is not made by the Courier.
+func (s *Shout) checkMail(ctx context.Context) error {
+	if s.mail == "" {
+		return nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.mail)
+	if err != nil {
+		return s.redact(err)
+	}
+	for _, addr := range addrs {
+		if err := s.guard.Check(addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// once gives rate limits and failures to us instead of to the service's own retries, which would
+// sleep: the runner waits better.
+type once struct{ client *http.Client }
+
+func (o once) Do(req *http.Request) (*http.Response, error) {
+	resp, err := o.client.Do(req) //nolint:gosec // the guard looks at where it goes
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError {
+		_ = resp.Body.Close() // of no interest
+		return nil, StatusError{Code: resp.StatusCode}
+	}
+	return resp, nil
+}
