@@ -1,0 +1,12 @@
+// Package chat tells chat rooms of a stream's life: it is live, it ended, it is back after a drop,
+// so many watch.
+//
+//	SESSIONS -> one consumer a room -> settle -> is it still so? (KV live) -> was it told? (KV chat_state) -> shoutrrr
+//
+// # What is promised
+//
+//   - A room is told in order, at least once. One that fails is tried again, and holds up no other.
+//   - A session is told of when it has settled: what came and went within Config.Settle is not
+//     told at all, and of an encoder that flaps a room hears once in Config.Quiet.
+//   - What is older than an hour is not told any more, unless the room heard of its begin.
+package chat

@@ -1,0 +1,68 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"bintubridge/subjects"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// memory is what a room was told of a stream last.
+type memory struct {
+	Session   string    `json:"session"` // that it believes to be live, "" for none
+	Dropped   bool      `json:"dropped"` // it ended, and another one was live already: the room was not told
+	Back      time.Time `json:"back"`    // when it was told last that the stream is back
+	Milestone int       `json:"milestone"`
+}
+
+const (
+	memoryBucket = "chat_state"
+	memoryTTL    = 30 * 24 * time.Hour
+	memoryBytes  = 64 << 20
+)
+
+func openMemories(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, memoryBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: memoryBucket, Description: "what the chat consumer has told its rooms", TTL: memoryTTL, MaxBytes: memoryBytes,
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("KV %s: %w", memoryBucket, err)
+	}
+	return kv, nil
+}
+
+func memoryKey(room, name string) string {
+	return room + "." + string(subjects.AppendToken(nil, name))
+}
+
+func (c *chat) recall(ctx context.Context, room, name string) (memory, error) {
+	var m memory
+	entry, err := c.memories.Get(ctx, memoryKey(room, name))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("KV %s: %w", memoryBucket, err)
+	}
+	_ = json.Unmarshal(entry.Value(), &m) // what is not ours is forgotten
+	return m, nil
+}
+
+func (c *chat) remember(ctx context.Context, room, name string, m memory) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("KV %s: %w", memoryBucket, err)
+	}
+	if _, err := c.memories.Put(ctx, memoryKey(room, name), data); err != nil {
+		return fmt.Errorf("KV %s: %w", memoryBucket, err)
+	}
+	return nil
+}

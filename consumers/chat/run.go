@@ -1,0 +1,199 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bintubridge/consumers"
+	"bintubridge/consumers/documents"
+	"bintubridge/consumers/outbound"
+	"bintubridge/subjects"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Name is the consumer's in readiness. A room's durable consumer is Name, a hyphen and its key.
+const Name = "chat"
+
+// Config is what the environment says.
+type Config struct {
+	Settle time.Duration `env:"CONSUMER_CHAT_SETTLE" envDefault:"15s" doc:"a begin or end is told when it has held this long; what came and went meanwhile is not"`
+	Quiet  time.Duration `env:"CONSUMER_CHAT_QUIET" envDefault:"10m" doc:"a room is told at most once in this time that a stream is back after a drop"`
+}
+
+var errSettle = errors.New("it has not settled")
+
+// chat is a running consumer.
+type chat struct {
+	cfg      Config
+	js       jetstream.JetStream
+	monitor  *consumers.Monitor
+	log      *slog.Logger // of its own
+	base     *slog.Logger // that the runner marks by itself
+	courier  *outbound.Courier
+	memories jetstream.KeyValue
+
+	rooms atomic.Pointer[map[string]*room]
+	live  atomic.Pointer[map[string][]entry] // by stream name
+	known chan struct{}                      // closed when live was read
+
+	senders map[string]context.CancelFunc // only of the goroutine that follows the rooms
+	group   sync.WaitGroup
+}
+
+// Run posts until ctx ends, and then returns nil. Several instances may run.
+func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
+	if cfg.Settle < 0 || cfg.Quiet < 0 {
+		return errors.New("CONSUMER_CHAT_SETTLE and CONSUMER_CHAT_QUIET may not be negative")
+	}
+	c := &chat{
+		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log, courier: outbound.NewCourier(outbound.Anywhere()),
+		known: make(chan struct{}), senders: map[string]context.CancelFunc{},
+	}
+	http.DefaultTransport = c.courier // shoutrrr's services take no other
+	defer c.courier.CloseIdleConnections()
+	watch := monitor.Watch(Name)
+	defer watch.Leave()
+	for c.memories == nil && ctx.Err() == nil {
+		var err error
+		if c.memories, err = openMemories(ctx, js); err != nil {
+			watch.Detached(err)
+			pause(ctx)
+		}
+	}
+	c.group.Go(func() { c.followLive(ctx) })
+	documents.Follow(ctx, js, subjects.BucketChatRooms, c.log, func(all []documents.Document) { c.apply(ctx, all, watch) })
+	for _, cancel := range c.senders {
+		cancel()
+	}
+	c.group.Wait()
+	return nil
+}
+
+func pause(ctx context.Context) {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// followLive keeps who is live, a second old at most.
+func (c *chat) followLive(ctx context.Context) {
+	documents.Follow(ctx, c.js, subjects.BucketLive, c.log, func(all []documents.Document) {
+		next := map[string][]entry{}
+		for _, d := range all {
+			var e entry
+			if json.Unmarshal(d.Value, &e) == nil && e.Session != "" {
+				next[e.Name] = append(next[e.Name], e)
+			}
+		}
+		if c.live.Swap(&next) == nil {
+			close(c.known)
+		}
+	})
+}
+
+// liveOf returns a publish of the stream that goes on, or the zero entry.
+func (c *chat) liveOf(name string) entry {
+	if list := (*c.live.Load())[name]; len(list) > 0 {
+		return list[0]
+	}
+	return entry{}
+}
+
+func (c *chat) isLive(name, session string) bool {
+	return slices.ContainsFunc((*c.live.Load())[name], func(e entry) bool { return e.Session == session })
+}
+
+// apply makes the rooms those of the bucket. One that is not understood is told of and left out.
+func (c *chat) apply(ctx context.Context, all []documents.Document, watch *consumers.Watch) {
+	var old map[string]*room
+	if p := c.rooms.Load(); p != nil {
+		old = *p
+	}
+	rooms, broken := map[string]*room{}, map[string]bool{}
+	for _, d := range all {
+		r := old[d.Key]
+		if r == nil || r.revision != d.Revision {
+			var err error
+			if r, err = compile(d, c.courier); err != nil {
+				broken[d.Key] = true
+				c.log.Error("a chat room is not understood; nothing is posted there", "key", d.Key, "revision", d.Revision, "error", err)
+				continue
+			}
+		}
+		rooms[d.Key] = r
+	}
+	c.rooms.Store(&rooms)
+	for key, cancel := range c.senders {
+		if rooms[key] == nil {
+			cancel()
+			delete(c.senders, key)
+		}
+	}
+	for key := range rooms {
+		if c.senders[key] == nil {
+			c.start(ctx, key)
+		}
+	}
+	c.tidy(ctx, rooms, broken)
+	detail := ""
+	if len(broken) > 0 {
+		watch.Failed()
+		detail = fmt.Sprintf("%d rooms are not understood: %s", len(broken), strings.Join(slices.Sorted(maps.Keys(broken)), ", "))
+	}
+	watch.Attached(detail)
+}
+
+// start runs the consumer of a room: one message at a time, so that their order is kept.
+func (c *chat) start(ctx context.Context, key string) {
+	ctx, c.senders[key] = context.WithCancel(ctx)
+	opts := consumers.Options{
+		Name: Name + "-" + key, Stream: subjects.StreamSessions, Start: jetstream.DeliverNewPolicy,
+		Workers: 1, MaxAckPending: 1, AckWait: 10 * time.Second, Monitor: c.monitor, Log: c.base,
+	}
+	c.group.Go(func() {
+		select {
+		case <-c.known:
+		case <-ctx.Done():
+			return
+		}
+		err := consumers.Run(ctx, c.js, opts, func(ctx context.Context, m *consumers.Message) error { return c.tell(ctx, key, m) })
+		if err != nil {
+			c.log.Error("a chat room is not served", "room", key, "error", err)
+		}
+	})
+}
+
+// tidy deletes the consumers of rooms that are gone.
+func (c *chat) tidy(ctx context.Context, rooms map[string]*room, broken map[string]bool) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	stream, err := c.js.Stream(ctx, subjects.StreamSessions)
+	if err != nil {
+		return // it is not there yet
+	}
+	var gone []string
+	for name := range stream.ConsumerNames(ctx).Name() {
+		if key, ok := strings.CutPrefix(name, Name+"-"); ok && rooms[key] == nil && !broken[key] {
+			gone = append(gone, name)
+		}
+	}
+	for _, name := range gone {
+		if err := stream.DeleteConsumer(ctx, name); err != nil {
+			c.log.Warn("the consumer of a room that is gone cannot be deleted", "name", name, "error", err)
+		}
+	}
+}
