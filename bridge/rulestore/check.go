@@ -134,6 +134,21 @@ func (f *follower) accountFor(ctx context.Context, stream jetstream.Stream) erro
 	if expired != 0 {
 		return fmt.Errorf("%w: it has %d, %d are known", errVanished, there, known)
 	}
+	return f.accountForMessages(stream.CachedInfo(), max(known-there, 0))
+}
+
+// accountForMessages compares the number of messages with the last check's. A
+// newest version that expires or is removed alone leaves no marker while an older
+// one of its key is there, which is the key's value again.
+func (f *follower) accountForMessages(info *jetstream.StreamInfo, markers int) error {
+	l, now := f.store.ledger, countOf(info)
+	removed, pushes := now.removed(l.counted), int(now.last-l.counted.last)
+	// One push takes away as many versions as a key has at most.
+	history := max(int(info.Config.MaxMsgsPerSubject), 1)
+	if removed > markers+pushes*history {
+		return fmt.Errorf("%w: %d messages went, %d came", errVanished, removed, pushes)
+	}
+	l.counted = now
 	return nil
 }
 

@@ -53,7 +53,11 @@ func TestCheck(t *testing.T) {
 		{"a message is on its way", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 1, nil, false, ""},
 		{"the message never comes", func(s *fakeServer) { s.info.State.LastSeq = 8 }, 2, errReload, false, ""},
 		{"its newest message is another", func(s *fakeServer) { s.info.State.LastTime = created.Add(time.Hour) }, 1, errReload, false, ""},
-		{"a marker expired", func(s *fakeServer) { s.info.State.NumSubjects = 1 }, 2, nil, true, ""},
+		{"a marker expired", func(s *fakeServer) { s.info.State.NumSubjects, s.info.State.Msgs = 1, 2 }, 2, nil, true, ""},
+		{"a message went without a marker", func(s *fakeServer) { s.info.State.Msgs = 2 }, 1, errVanished, false, ""},
+		{"a message went with a marker that expired", func(s *fakeServer) {
+			s.info.State.NumSubjects, s.info.State.Msgs = 1, 1
+		}, 1, errVanished, false, ""},
 		{"a key went, the marker is there", func(s *fakeServer) {
 			s.info.State.NumSubjects, s.info.State.Subjects = 1, map[string]uint64{"$KV.rules.deleted": 1}
 		}, 1, errVanished, false, ""},
@@ -73,8 +77,10 @@ func TestCheck(t *testing.T) {
 			l.created = created
 			l.apply(judge(version{key: "deleted", removed: true, message: message{6, created}}, l.docs))
 			l.apply(judge(version{key: "acme", data: []byte(allow("cam")), message: message{7, created}}, l.docs))
+			l.counted = count{last: 7, messages: 3}
 			js := &fakeServer{}
 			js.info.Created, js.info.State.LastSeq, js.info.State.LastTime, js.info.State.NumSubjects = created, 7, created, 2
+			js.info.State.Msgs = 3
 			tt.change(js)
 			f := &follower{store: store, js: js, log: slog.New(slog.DiscardHandler)}
 			w := &watch{updates: make(chan jetstream.KeyValueEntry)}

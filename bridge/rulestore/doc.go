@@ -12,8 +12,8 @@
 // What a watch alone would miss is looked for: on every reconnect, whenever the
 // watch ends, and every Options.CheckEvery the follower reads the bucket's
 // stream info. A bucket that was recreated, that lost its newest revisions, or
-// whose keys went without a marker is loaded again as a whole, and what is gone
-// from it is swept. A watch that is taken up again begins with the newest message
+// whose keys or versions went without a marker is loaded again as a whole, and what
+// is gone from it is swept. A watch that is taken up again begins with the newest message
 // that was seen: where that is not found, the bucket went back to an older state,
 // or nothing proves that it did not, and is loaded again too. Markers that expire
 // are accounted for one by one.

@@ -17,6 +17,7 @@ type ledger struct {
 	last    uint64    // the highest revision that is accounted for
 	seen    message   // the newest message that came
 	tail    time.Time // the bucket's time of last; zero: not known
+	counted count     // the messages of the last check, or of the load
 
 	docs    *documents        // in force
 	invalid *refusals         // newest versions that were refused
@@ -29,6 +30,18 @@ type ledger struct {
 type message struct {
 	revision uint64
 	time     time.Time
+}
+
+// count is how many messages the bucket had at one time.
+type count struct{ last, messages uint64 }
+
+func countOf(info *jetstream.StreamInfo) count {
+	return count{last: info.State.LastSeq, messages: info.State.Msgs}
+}
+
+// removed returns how many messages went out of the bucket since another count.
+func (c count) removed(since count) int {
+	return int(c.last-since.last) - int(c.messages) + int(since.messages)
 }
 
 // newLedger makes room for about as many keys as are expected.

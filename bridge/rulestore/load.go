@@ -17,7 +17,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 		follower: f, old: f.store.ledger, fresh: newLedger(int(info.State.NumSubjects)),
 		edit: f.store.view.Load().table.Edit(),
 	}
-	n.fresh.created = info.Created
+	n.fresh.created, n.fresh.counted = info.Created, countOf(info)
 	n.told = newRefusals() // revisions of another bucket say nothing
 	if n.old.created.Equal(info.Created) {
 		n.told = n.old.invalid

@@ -145,3 +145,37 @@ func TestReconnectEndsBackOff(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A version that expires over an older one of its key is removed without a
+// marker: the older one, be it a delete, is the key's value again.
+func TestExpiryOverAnOlderVersion(t *testing.T) {
+	tests := []struct {
+		name    string
+		older   func(f *fixture)
+		revived bool // the older version is in force again
+	}{
+		{"a delete", func(f *fixture) {
+			f.put("guest", allow("older"))
+			if err := f.kv.Delete(f.ctx, "guest"); err != nil {
+				f.t.Fatal(err)
+			}
+		}, false},
+		{"a document", func(f *fixture) { f.put("guest", allow("older")) }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bucket := defaultBucket()
+			bucket.LimitMarkerTTL = time.Second // the server lifts a shorter TTL to it
+			f := newFixture(t, quick(t), bucket)
+			tt.older(f)
+			f.put("other", allow("stays"))
+			if _, err := f.js.Publish(f.ctx, "$KV.rules.guest", []byte(allow("guest")), jetstream.WithMsgTTL(2*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			f.wait("guest", true)
+			f.wait("guest", false)
+			f.wait("older", tt.revived)
+			f.wait("stays", true)
+		})
+	}
+}
