@@ -223,7 +223,7 @@ func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 	status := subjects.BridgeStatus{
 		Bridge: b.cfg.Name, Version: version(), Dialect: b.cfg.Dialect.String(),
 		Rules: subjects.BridgeRules{
-			Bucket: b.cfg.RulesBucket, Source: string(r.Source), Revision: r.Revision,
+			Bucket: b.cfg.RulesBucket, BucketCreated: r.Created, Source: string(r.Source), Revision: r.Revision,
 			AgeMS: r.AgeMS, Stale: r.Stale, Trouble: r.Trouble,
 			Documents: r.Documents, Rules: r.Rules, InvalidCount: r.InvalidCount,
 		},

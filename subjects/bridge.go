@@ -32,16 +32,17 @@ type BridgeStatus struct {
 
 // BridgeRules says which rules a bridge decides by.
 type BridgeRules struct {
-	Bucket       string          `json:"bucket"`   // BRIDGE_RULES_BUCKET
-	Source       string          `json:"source"`   // none, snapshot or kv
-	Revision     uint64          `json:"revision"` // all pushes up to this revision of the bucket were taken in
-	AgeMS        int64           `json:"age_ms"`   // since they were last known to be current
-	Stale        bool            `json:"stale"`    // older than BRIDGE_RULES_STALE_AFTER
-	Trouble      string          `json:"trouble,omitempty"`
-	Documents    int             `json:"documents"` // in force
-	Rules        int             `json:"rules"`     // in force
-	InvalidCount int             `json:"invalid_count"`
-	Invalid      []BridgeInvalid `json:"invalid,omitempty"` // the first few by key; InvalidCount counts all
+	Bucket        string          `json:"bucket"`                  // BRIDGE_RULES_BUCKET
+	BucketCreated time.Time       `json:"bucket_created,omitzero"` // a bucket made anew counts its revisions from 1 again
+	Source        string          `json:"source"`                  // none, snapshot or kv
+	Revision      uint64          `json:"revision"`                // all pushes up to this revision of the bucket were taken in
+	AgeMS         int64           `json:"age_ms"`                  // since they were last known to be current
+	Stale         bool            `json:"stale"`                   // older than BRIDGE_RULES_STALE_AFTER
+	Trouble       string          `json:"trouble,omitempty"`
+	Documents     int             `json:"documents"` // in force
+	Rules         int             `json:"rules"`     // in force
+	InvalidCount  int             `json:"invalid_count"`
+	Invalid       []BridgeInvalid `json:"invalid,omitempty"` // the first few by key; InvalidCount counts all
 }
 
 // BridgeInvalid is a rule document that a bridge refused; the last good version

@@ -83,6 +83,13 @@ func TestBucketRecreated(t *testing.T) {
 	if got := f.store.Status().Revision; got != revision {
 		t.Errorf("revision %d, want %d", got, revision)
 	}
+	stream, err := f.js.Stream(f.ctx, "KV_rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := f.store.Status().Created, stream.CachedInfo().Created; !got.Equal(want) {
+		t.Errorf("bucket made at %v, want %v", got, want)
+	}
 	f.put("acme", allow("newer"))
 	f.wait("newer", true)
 }

@@ -22,10 +22,11 @@ type InvalidDocument struct {
 // Status is what an operator wants to know of the rules.
 type Status struct {
 	Source       Source            `json:"source"`
-	Loaded       bool              `json:"loaded"`    // rules were read from the bucket or the snapshot
-	Revision     uint64            `json:"revision"`  // of the rule set
-	Documents    int               `json:"documents"` // in force
-	Rules        int               `json:"rules"`     // in force
+	Created      time.Time         `json:"bucket_created,omitzero"` // of the bucket that Revision is of; zero: none seen yet
+	Loaded       bool              `json:"loaded"`                  // rules were read from the bucket or the snapshot
+	Revision     uint64            `json:"revision"`                // of the rule set
+	Documents    int               `json:"documents"`               // in force
+	Rules        int               `json:"rules"`                   // in force
 	Invalid      []InvalidDocument `json:"invalid,omitempty"`
 	InvalidCount int               `json:"invalid_count"`            // all of them; Invalid has the first by key, up to 100
 	Age          time.Duration     `json:"-"`                        // since the rules were last known to be current
@@ -41,6 +42,7 @@ func (s *Store) Status() Status {
 	age := s.age(time.Now())
 	status := Status{
 		Source:       v.source,
+		Created:      v.created.UTC(),
 		Loaded:       v.source != SourceNone,
 		Revision:     v.table.Revision(),
 		Documents:    v.documents,

@@ -100,6 +100,7 @@ type Store struct {
 type view struct {
 	table        *decide.Table
 	source       Source
+	created      time.Time // of the bucket
 	documents    int
 	invalid      []InvalidDocument // the first by key
 	invalidCount int
@@ -206,6 +207,7 @@ func (s *Store) publish(table *decide.Table, source Source) {
 	s.view.Store(&view{
 		table:        table,
 		source:       source,
+		created:      l.created,
 		documents:    l.docs.count,
 		invalid:      l.invalid.first,
 		invalidCount: len(l.invalid.all),

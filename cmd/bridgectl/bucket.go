@@ -69,6 +69,9 @@ type bucket struct {
 
 func (b *bucket) close() { b.nc.Close() }
 
+// created tells the bucket from another one of its name, before or after it.
+func (b *bucket) created() time.Time { return b.stream.CachedInfo().Created }
+
 func (b *bucket) subject(key string) string { return "$KV." + b.name + "." + key }
 
 // entry is one version of a key.

@@ -70,7 +70,7 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 				if json.Unmarshal(e.Value(), &s) != nil || s.Rules.Bucket != b.name {
 					continue
 				}
-				now := arrivalOf(s, revision, keys)
+				now := arrivalOf(s, b.created(), revision, keys)
 				if was := present[e.Key()]; was.State != now.State && now.State == stateRuns {
 					print("%s runs revision %d\n", shown(s.Bridge), s.Rules.Revision)
 				}
@@ -97,11 +97,18 @@ func arrivals(present map[string]arrival) []arrival {
 	return list
 }
 
-func arrivalOf(s subjects.BridgeStatus, revision uint64, keys []string) arrival {
+// arrivalOf compares a bridge with the revision of the bucket that was made at
+// created. A bridge that does not say which bucket it follows is of an older version.
+func arrivalOf(s subjects.BridgeStatus, created time.Time, revision uint64, keys []string) arrival {
 	a := arrival{Bridge: s.Bridge, State: stateRuns, Revision: s.Rules.Revision}
-	if s.Rules.Revision < revision {
-		a.State = stateBehind
-		a.Detail = fmt.Sprintf("at revision %d, seen %s ago", s.Rules.Revision, age(s.Time, time.Now()))
+	switch made := s.Rules.BucketCreated; {
+	case !made.IsZero() && !made.Equal(created):
+		a.State, a.Detail = stateBehind, "still follows the bucket made at "+made.Format(time.RFC3339Nano)
+	case s.Rules.Revision < revision:
+		a.State, a.Detail = stateBehind, fmt.Sprintf("at revision %d", s.Rules.Revision)
+	}
+	if a.State == stateBehind {
+		a.Detail += fmt.Sprintf(", seen %s ago", age(s.Time, time.Now()))
 		if s.Rules.Trouble != "" {
 			a.Detail += ": " + s.Rules.Trouble
 		}

@@ -71,7 +71,7 @@ func readRollout(ctx context.Context, flags bucketFlags) (*rollout, error) {
 	present := map[string]arrival{}
 	for _, s := range fleet {
 		if s.Rules.Bucket == b.name {
-			present[subjects.BridgeKey(s.Bridge)] = arrivalOf(s, r.Revision, keys)
+			present[subjects.BridgeKey(s.Bridge)] = arrivalOf(s, b.created(), r.Revision, keys)
 		}
 	}
 	r.Bridges = arrivals(present)
