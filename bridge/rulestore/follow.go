@@ -82,7 +82,8 @@ func (f *follower) session(ctx context.Context) error {
 		return err
 	}
 	l := f.store.ledger
-	resume := f.resumable && info.Created.Equal(l.created) && info.State.LastSeq >= l.last && l.seen.revision == l.last
+	resume := f.resumable && info.Created.Equal(l.created) && info.State.LastSeq >= l.last &&
+		l.last > 0 && l.seen.revision == l.last
 	from := uint64(0)
 	if resume {
 		from = l.last

@@ -32,6 +32,18 @@ func TestPushIsSeen(t *testing.T) {
 	f.wait("other", true)
 }
 
+// Of a bucket without a message nothing was seen that could be gone.
+func TestReconnectToAnEmptyBucket(t *testing.T) {
+	f := newFixture(t, quick(t), defaultBucket())
+	f.reconnected <- struct{}{}
+	eventually(t, "watched again", func() bool { return f.log.count("rules: loaded") > 1 })
+	f.put("acme", allow("cam"))
+	f.wait("cam", true)
+	if f.log.count("loading the bucket again") > 0 {
+		t.Error("an alarm for nothing")
+	}
+}
+
 func TestInitialLoad(t *testing.T) {
 	f := &fixture{t: t, nats: startNATS(t), log: &logBuffer{}, ctx: t.Context()}
 	_, f.js = f.nats.connect()
