@@ -115,6 +115,13 @@ func (b *bucket) entry(subject string, header nats.Header, data []byte, revision
 
 // get returns the newest version of a key, or nil when there never was one.
 func (b *bucket) get(ctx context.Context, key string) (*entry, error) {
+	if checkKey(key) != nil { // a wildcard would ask for others
+		versions, err := b.history(ctx, key)
+		if err != nil || len(versions) == 0 {
+			return nil, err
+		}
+		return versions[len(versions)-1], nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	msg, err := b.stream.GetLastMsgForSubject(ctx, b.subject(key))
@@ -131,7 +138,7 @@ func (b *bucket) get(ctx context.Context, key string) (*entry, error) {
 func (b *bucket) live(ctx context.Context, key string) (*entry, error) {
 	e, err := b.get(ctx, key)
 	if err == nil && e.gone() {
-		err = fmt.Errorf("there is no key %s in bucket %s", key, b.name)
+		err = fmt.Errorf("there is no key %s in bucket %s", shown(key), b.name)
 	}
 	return e, err
 }
@@ -153,7 +160,15 @@ func (b *bucket) all(ctx context.Context) ([]*entry, error) {
 // history returns what the bucket has of a key, the oldest first.
 func (b *bucket) history(ctx context.Context, key string) ([]*entry, error) {
 	var list []*entry
-	err := b.read(ctx, jetstream.ConsumerConfig{FilterSubject: b.subject(key)}, func(e *entry) { list = append(list, e) })
+	cfg := jetstream.ConsumerConfig{FilterSubject: b.subject(key)}
+	if checkKey(key) != nil { // the request's own subject cannot have it, its body can
+		cfg = jetstream.ConsumerConfig{FilterSubjects: []string{b.subject(key)}}
+	}
+	err := b.read(ctx, cfg, func(e *entry) {
+		if e.key == key {
+			list = append(list, e)
+		}
+	})
 	return list, err
 }
 
@@ -238,6 +253,15 @@ func (b *bucket) publish(ctx context.Context, key string, msg *nats.Msg, last ui
 		return 0, fmt.Errorf("write key %s: %w", key, err)
 	}
 	return ack.Sequence, nil
+}
+
+// checkStored refuses what cannot even have come into the bucket by a plain publish,
+// which stores keys that a bridge refuses: they can be looked at and deleted.
+func checkStored(key string) error {
+	if err := checkKey(key); err != nil && (key == "" || strings.ContainsAny(key, " \t\r\n\x00") || slices.Contains(strings.Split(key, "."), "")) {
+		return err
+	}
+	return nil
 }
 
 // checkKey refuses what is no key of a bucket.

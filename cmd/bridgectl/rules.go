@@ -79,7 +79,7 @@ func (p *push) put(ctx context.Context, key string, data []byte, old *entry) err
 func (p *push) remove(ctx context.Context, old *entry) error {
 	changes, _ := diffRules(old.data, nil)
 	result := pushed{Key: old.key, Was: old.revision, DryRun: p.dryRun, Changes: changes}
-	p.print("%s: revision %d is deleted\n", old.key, old.revision)
+	p.print("%s: revision %d is deleted\n", shown(old.key), old.revision)
 	if !p.json {
 		printChanges(p.out, changes)
 	}
@@ -88,7 +88,7 @@ func (p *push) remove(ctx context.Context, old *entry) error {
 		if result.Revision, err = p.bucket.remove(ctx, old.key, old.revision); err != nil {
 			return err
 		}
-		p.print("%s is deleted, revision %d\n", old.key, result.Revision)
+		p.print("%s is deleted, revision %d\n", shown(old.key), result.Revision)
 	}
 	return p.finish(ctx, result)
 }

@@ -88,7 +88,8 @@ func newRulesExport(getenv func(string) string) *cobra.Command {
 		Use: "export DIR", Short: "Write each document to a file", Args: exactly(1),
 		Long: `Writes each key of the bucket to DIR/KEY.json, byte for byte; a slash in a key
 becomes %2F. Files that are the same already stay as they are. --prune removes the
-.json files that have no key.`,
+.json files that have no key. A key that a bridge refuses for its characters gets no
+file: it is told, and the exit code is 1.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := flags.open(cmd.Context())
 			if err != nil {
@@ -99,6 +100,7 @@ becomes %2F. Files that are the same already stay as they are. --prune removes t
 			if err != nil {
 				return err
 			}
+			entries, refused := exportable(entries)
 			x := folderExport{cmd: cmd, dir: args[0], dryRun: dryRun}
 			if err := x.write(entries); err != nil {
 				return err
@@ -110,13 +112,26 @@ becomes %2F. Files that are the same already stay as they are. --prune removes t
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s written, %d unchanged, %d removed\n",
 				shown(args[0]), plural(x.written, "file"), len(entries)-x.written, x.removed)
-			return nil
+			return refused
 		},
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove .json files that have no key")
 	return cmd
+}
+
+// exportable returns the keys that a file can be named for, and an error that tells the
+// others: a plain publish can store what no KV tool can.
+func exportable(entries []*entry) (good []*entry, refused error) {
+	for _, e := range entries {
+		if err := checkKey(e.key); err != nil {
+			refused = errors.Join(refused, fmt.Errorf("not exported: %w; rules rm deletes it", err))
+			continue
+		}
+		good = append(good, e)
+	}
+	return good, refused
 }
 
 // folderExport writes keys to files.
@@ -134,9 +149,6 @@ func (x *folderExport) write(entries []*entry) error {
 		}
 	}
 	for _, e := range entries {
-		if err := checkKey(e.key); err != nil {
-			return fmt.Errorf("export: %w", err) // a plain publish can store what no KV tool can
-		}
 		path := filepath.Join(x.dir, fileName(e.key))
 		there, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

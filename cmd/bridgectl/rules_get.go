@@ -20,7 +20,7 @@ type shownEntry struct {
 	Deleted  bool            `json:"deleted,omitempty"`
 	Bytes    int             `json:"bytes"`
 	Rules    int             `json:"rules"`
-	Error    string          `json:"error,omitempty"` // why it does not compile
+	Error    string          `json:"error,omitempty"` // why a bridge refuses it
 	Document json.RawMessage `json:"document,omitempty"`
 	Text     string          `json:"text,omitempty"` // in the place of a document that is no JSON
 }
@@ -34,13 +34,21 @@ func show(e *entry) shownEntry {
 	if e.deleted {
 		return s
 	}
-	doc, err := decide.Compile(e.key, e.data)
+	doc, err := compileEntry(e)
 	if err != nil {
 		s.Error = err.Error()
 		return s
 	}
 	s.Rules = doc.Rules()
 	return s
+}
+
+// compileEntry compiles a document as a bridge does, which looks at its key too.
+func compileEntry(e *entry) (*decide.Document, error) {
+	if err := checkKey(e.key); err != nil {
+		return nil, err
+	}
+	return decide.Compile(e.key, e.data)
 }
 
 func newRulesGet(getenv func(string) string) *cobra.Command {
@@ -53,7 +61,7 @@ func newRulesGet(getenv func(string) string) *cobra.Command {
 gives it with its revision, time and TTL. --revision gives an older version of those
 that history shows.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkKey(args[0]); err != nil {
+			if err := checkStored(args[0]); err != nil {
 				return usageError{err}
 			}
 			b, err := flags.open(cmd.Context())

@@ -15,7 +15,7 @@ func newRulesHistory(getenv func(string) string) *cobra.Command {
 		Long: `Lists the versions of a key that the bucket keeps, the oldest first, deletes too.
 get --revision prints one, rollback makes it the newest.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkKey(args[0]); err != nil {
+			if err := checkStored(args[0]); err != nil {
 				return usageError{err}
 			}
 			b, err := flags.open(cmd.Context())
@@ -28,7 +28,7 @@ get --revision prints one, rollback makes it the newest.`,
 				return err
 			}
 			if len(versions) == 0 {
-				return fmt.Errorf("there is no key %s in bucket %s", args[0], b.name)
+				return fmt.Errorf("there is no key %s in bucket %s", shown(args[0]), b.name)
 			}
 			return printEntries(cmd.OutOrStdout(), output.name, versions)
 		},

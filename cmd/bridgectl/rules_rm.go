@@ -19,7 +19,7 @@ func newRulesRm(getenv func(string) string) *cobra.Command {
 		Long: `Deletes a key, and with it its rules, after asking; --yes does not ask. Its history
 stays: rollback brings it back.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkKey(args[0]); err != nil {
+			if err := checkStored(args[0]); err != nil {
 				return usageError{err}
 			}
 			b, err := flags.open(cmd.Context())
@@ -32,7 +32,7 @@ stays: rollback brings it back.`,
 				return err
 			}
 			if !yes && !p.dryRun {
-				question := fmt.Sprintf("delete %s, revision %d, %s?", old.key, old.revision, plural(show(old).Rules, "rule"))
+				question := fmt.Sprintf("delete %s, revision %d, %s?", shown(old.key), old.revision, plural(show(old).Rules, "rule"))
 				if err := confirm(cmd, question); err != nil {
 					return err
 				}

@@ -137,10 +137,7 @@ func loadBucket(ctx context.Context, b *bucket) (*ruleSet, error) {
 	}
 	set := &ruleSet{from: fmt.Sprintf("bucket %s, revision %d", b.name, b.stream.CachedInfo().State.LastSeq)}
 	for _, e := range entries {
-		doc, bad := decide.Compile(e.key, e.data)
-		if bad == nil {
-			bad = checkKey(e.key)
-		}
+		doc, bad := compileEntry(e)
 		if bad == nil {
 			set.docs = append(set.docs, doc)
 			continue
