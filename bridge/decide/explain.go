@@ -8,9 +8,10 @@ import (
 
 // Explanation is a decision with every rule that was looked at for it.
 type Explanation struct {
-	Decision   Decision
-	Considered []Considered // in the order in which they decide
-	Shadow     []Considered // shadow rules that were looked at, likewise; they decide nothing
+	Decision    Decision
+	Undecidable bool         // there is no one decision: it depends on what was not recorded
+	Considered  []Considered // in the order in which they decide
+	Shadow      []Considered // shadow rules that were looked at, likewise; they decide nothing
 }
 
 // Considered is a rule that was looked at: an index of the table brought it up
@@ -23,7 +24,7 @@ type Considered struct {
 	Outcome  Outcome
 	Failed   Condition // the first condition that does not hold; NoCondition unless OutcomeFailed
 	Field    string    // the custom field, when Failed is ConditionCustom or ConditionToken
-	Why      string    // what is wrong with the token, or how the expression failed
+	Why      string    // what is wrong with the token, or how the expression failed, or why it is undecidable
 
 	rule *rule
 }
@@ -37,6 +38,9 @@ const (
 	OutcomeOutranked Outcome = "outranked" // all conditions hold, another rule goes before it
 	OutcomeRecorded  Outcome = "recorded"  // a shadow rule, all conditions hold
 	OutcomeFailed    Outcome = "failed"    // a condition does not hold
+
+	// OutcomeUndecidable is that of a rule of a Review that depends on what was not recorded.
+	OutcomeUndecidable Outcome = "undecidable"
 )
 
 // Explain decides as Decide does, by the same code, and tells of each rule that

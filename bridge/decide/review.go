@@ -37,6 +37,7 @@ type Review struct {
 	plain    *Table               // those that no custom value matters to
 	named    map[string][]private // the others, best first: by exact stream name
 	patterns []private            // with a pattern, or without any name
+	shadow   []private            // shadow rules that custom values matter to: they are explained
 }
 
 // private is a rule that custom values matter to.
@@ -63,7 +64,6 @@ func NewReview(d Defaults, docs []*Document) *Review {
 		kept := &Document{key: doc.key}
 		for i := range doc.rules {
 			switch rule := &doc.rules[i]; {
-			case rule.shadow: // decides nothing
 			case rule.private():
 				r.add(newPrivate(rule))
 			default:
@@ -71,6 +71,13 @@ func NewReview(d Defaults, docs []*Document) *Review {
 			}
 		}
 		plain = append(plain, kept)
+		if trials := doc.trials(); trials != nil {
+			for i := range trials.rules {
+				if rule := &trials.rules[i]; rule.private() {
+					r.shadow = append(r.shadow, newPrivate(rule))
+				}
+			}
+		}
 	}
 	r.plain = NewTable(0, d, plain)
 	for _, list := range r.named {

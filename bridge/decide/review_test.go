@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"bintubridge/subjects"
@@ -102,6 +103,60 @@ func TestReviewVerdict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An explanation guesses at no redacted value.
+func TestReviewExplains(t *testing.T) {
+	const token = `"token":{"type":"hmac","field":"k","keys":["k1"],"bind":["name"]}`
+	rules := `
+		{"id":"refuse","effect":"deny","priority":9,"name":["cam-1"],"app":["vod"],` + token + `},
+		{"id":"token","effect":"allow","priority":5,"name":["cam-1"],` + token + `},
+		{"id":"value","effect":"allow","priority":4,"custom":{"k":["x"]}},
+		{"id":"another","effect":"allow","priority":3,"custom":{"k":["y"]}},
+		{"id":"sure","effect":"deny","priority":2,"app":["live"]},
+		{"id":"behind","effect":"allow","priority":1,"app":["live"]},
+		{"id":"trial","effect":"allow","shadow":true,"custom":{"k":["x"]}}`
+	in := Input{Call: subjects.Publish, Name: "cam-1", App: "live", Custom: fields("k", recorded(sha256.Sum256([]byte("x"))))}
+	got := NewReview(Defaults{}, rulesDocs(t, rules)).Explain(&in, noon)
+	if !got.Undecidable || got.Decision != (Decision{}) {
+		t.Errorf("decides %+v, undecidable %v", got.Decision, got.Undecidable)
+	}
+	want := []string{"d/refuse failed", "d/token undecidable", "d/value undecidable", "d/sure undecidable", "d/behind outranked"}
+	if have := outcomes(got.Considered); !slices.Equal(have, want) {
+		t.Errorf("considered %q, want %q", have, want)
+	}
+	if have := outcomes(got.Shadow); !slices.Equal(have, []string{"d/trial undecidable"}) {
+		t.Errorf("shadow %q", have)
+	}
+
+	sure := `{"id":"first","effect":"deny","priority":10,"app":["live"]},` + rules
+	got = NewReview(Defaults{}, rulesDocs(t, sure)).Explain(&in, noon)
+	if got.Undecidable || got.Decision.Rule != "d/first" {
+		t.Errorf("decides %+v, undecidable %v", got.Decision, got.Undecidable)
+	}
+	want = []string{"d/first decides", "d/refuse failed", "d/token undecidable", "d/value undecidable", "d/sure outranked", "d/behind outranked"}
+	if have := outcomes(got.Considered); !slices.Equal(have, want) {
+		t.Errorf("considered %q, want %q", have, want)
+	}
+}
+
+func outcomes(considered []Considered) []string {
+	var list []string
+	for _, c := range considered {
+		list = append(list, c.Rule+" "+string(c.Outcome))
+	}
+	return list
+}
+
+// What is recorded whole is explained as the table does.
+func TestReviewExplainsAsTheTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		docs, in := drawDocs(t, "docs"), drawInput(t)
+		want, got := NewTable(0, Defaults{}, docs).Explain(in, noon), NewReview(Defaults{}, docs).Explain(in, noon)
+		if got.Undecidable || got.Decision != want.Decision || !slices.Equal(outcomes(got.Considered), outcomes(want.Considered)) {
+			t.Fatalf("got %+v\nwant %+v", got, want)
+		}
+	})
 }
 
 // Many rules that want tokens of their own are too many possibilities to look at:

@@ -33,6 +33,7 @@ The request is told by flags (--call and --name), by an event of the stream
 (--event ID, or --event N for stream sequence N), or by a webhook's body (--body FILE,
 - for standard input). An event is decided as of the time it was received, a
 request as of --at or now. The rules are those of the live bucket, or of --rules.
+What depends on a value that was redacted in an event is undecidable, and not guessed.
 
     bridgectl explain --call publish --name CD6xx-1 --app live --addr 17.31.0.1 --custom team=red`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,8 +53,7 @@ request as of --at or now. The rules are those of the live bucket, or of --rules
 				return err
 			}
 			set.tell(cmd)
-			explained := decide.NewTable(0, defaults, set.docs).Explain(&question.in, question.at)
-			x := explanation{question: question, set: set, explained: explained}
+			x := explanation{question: question, set: set, explained: question.explain(defaults, set.docs)}
 			if output.name == "json" {
 				return x.printJSON(cmd.OutOrStdout())
 			}
@@ -98,6 +98,14 @@ type question struct {
 	in       decide.Input
 	at       time.Time
 	recorded *subjects.Event // where it comes from one
+}
+
+// explain decides by the rules of docs.
+func (q *question) explain(d decide.Defaults, docs []*decide.Document) decide.Explanation {
+	if q.recorded != nil {
+		return decide.NewReview(d, docs).Explain(&q.in, q.at)
+	}
+	return decide.NewTable(0, d, docs).Explain(&q.in, q.at)
 }
 
 func (a *asking) read(cmd *cobra.Command, flags *sourceFlags) (question, error) {
@@ -273,8 +281,20 @@ func (x *explanation) print(w io.Writer) {
 	if len(x.explained.Considered) == 0 {
 		fmt.Fprintln(w, "  no rule could match")
 	}
-	fmt.Fprintf(w, "\n%s%s\n", strings.ToUpper(d.Effect.String()), because(d))
+	if x.explained.Undecidable {
+		fmt.Fprint(w, "\nUNDECIDABLE: it depends on a value that was not recorded\n")
+	} else {
+		fmt.Fprintf(w, "\n%s%s\n", strings.ToUpper(d.Effect.String()), because(d))
+	}
 	x.printRecorded(w)
+}
+
+// decision is what was decided, for scripts.
+func (x *explanation) decision() outcome {
+	if x.explained.Undecidable {
+		return outcome{Effect: "undecidable"}
+	}
+	return outcomeOf(x.explained.Decision)
 }
 
 func because(d decide.Decision) string {
@@ -290,10 +310,9 @@ func because(d decide.Decision) string {
 // describe is one considered rule in a line.
 func describe(c decide.Considered) string {
 	text := fmt.Sprintf("%s: %s, priority %d, found by %s: %s", shown(c.Rule), c.Effect, c.Priority, c.Index, c.Outcome)
-	if c.Failed == decide.NoCondition {
-		return text
+	if c.Failed != decide.NoCondition {
+		text += ": " + string(c.Failed)
 	}
-	text += ": " + string(c.Failed)
 	if c.Field != "" {
 		text += " " + shown(c.Field)
 	}
@@ -341,7 +360,7 @@ func (x *explanation) printRecorded(w io.Writer) {
 	}
 	for _, f := range x.question.in.Custom.List() {
 		if decide.Redacted(f.Value) {
-			fmt.Fprintf(w, "custom %s was redacted: what rules make of it cannot be told\n", shown(f.Key))
+			fmt.Fprintf(w, "custom %s was redacted\n", shown(f.Key))
 		}
 	}
 	if e.Decision != nil {
@@ -377,7 +396,7 @@ func (x *explanation) printJSON(w io.Writer) error {
 	}{
 		Call: x.question.in.Call.String(), Name: x.question.in.Name, App: x.question.in.App, Addr: x.question.in.Addr,
 		Custom: *x.question.in.Custom, At: x.question.at.UTC(), From: x.set.from,
-		Decision: outcomeOf(x.explained.Decision), Considered: []considered{},
+		Decision: x.decision(), Considered: []considered{},
 	}
 	list := func(from []decide.Considered) []considered {
 		all := make([]considered, 0, len(from))
