@@ -53,7 +53,7 @@ func BenchmarkPush(b *testing.B) {
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := range b.N {
-			f.take(fakeEntry{key: benchKey(i * 7919 % n), data: allow(fmt.Sprintf("camera-%d", i)), revision: uint64(n + i + 1)})
+			f.take(pushed(benchKey(i*7919%n), allow(fmt.Sprintf("camera-%d", i)), uint64(n+i+1)))
 			f.flush()
 		}
 	})
@@ -72,7 +72,7 @@ func BenchmarkPushWhileFreezing(b *testing.B) {
 				f.store.snapshot()
 				frozen = began
 			}
-			f.take(fakeEntry{key: benchKey(i * 7919 % n), data: allow(fmt.Sprintf("camera-%d", i)), revision: uint64(n + i + 1)})
+			f.take(pushed(benchKey(i*7919%n), allow(fmt.Sprintf("camera-%d", i)), uint64(n+i+1)))
 			f.flush()
 			longest = max(longest, time.Since(began))
 		}

@@ -79,6 +79,9 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 	if err := f.accountFor(ctx, stream); err != nil {
 		return err
 	}
+	if err := f.accountForEndings(ctx, stream); err != nil {
+		return err
+	}
 	f.lagging = false
 	f.store.touch()
 	f.refreshSnapshot()
@@ -150,6 +153,45 @@ func (f *follower) accountForMessages(info *jetstream.StreamInfo, markers int) e
 	}
 	l.counted = now
 	return nil
+}
+
+// maxEndingsAsked bounds how many versions whose TTL is over one check asks for.
+const maxEndingsAsked = 100
+
+// accountForEndings asks for the versions whose TTL is over and for which no marker
+// came, whatever was pushed meanwhile.
+func (f *follower) accountForEndings(ctx context.Context, stream jetstream.Stream) error {
+	asked := 0
+	for key, e := range f.store.ledger.ending {
+		if e.at.After(stream.CachedInfo().TimeStamp) || checkKey(key) != nil {
+			continue
+		}
+		if asked++; asked > maxEndingsAsked {
+			break // the others are asked for by the next checks
+		}
+		there, err := f.newest(ctx, stream, key)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errVanished, err)
+		}
+		if there < e.revision {
+			return fmt.Errorf("%w: revision %d of key %s expired", errVanished, e.revision, key)
+		}
+	}
+	return nil
+}
+
+// newest returns the revision of a key's newest message, 0 when there is none.
+func (f *follower) newest(ctx context.Context, stream jetstream.Stream, key string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	msg, err := stream.GetLastMsgForSubject(ctx, "$KV."+f.store.opts.Bucket+"."+key)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask for a version that expires: %w", err)
+	}
+	return msg.Sequence, nil
 }
 
 // markers returns the keys of the markers to ask for, the newest first: those

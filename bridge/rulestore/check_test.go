@@ -83,7 +83,7 @@ func TestCheck(t *testing.T) {
 			js.info.State.Msgs = 3
 			tt.change(js)
 			f := &follower{store: store, js: js, log: slog.New(slog.DiscardHandler)}
-			w := &watch{updates: make(chan jetstream.KeyValueEntry)}
+			w := &watch{updates: make(chan *version)}
 			for i := range tt.times {
 				err = f.check(t.Context(), w)
 				if last := i == tt.times-1; !last && err != nil {
@@ -111,17 +111,17 @@ func TestChangesOfAnEndedWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &follower{store: store, js: &fakeServer{err: context.DeadlineExceeded}, log: slog.New(slog.DiscardHandler)}
-	first, second := fakeEntry{key: "first", data: "{}", revision: 1}, fakeEntry{key: "acme", data: allow("cam"), revision: 2}
+	first, second := pushed("first", "{}", 1), pushed("acme", allow("cam"), 2)
 	f.take(first)
 	f.flush()
-	updates := make(chan jetstream.KeyValueEntry, 2)
+	updates := make(chan *version, 2)
 	updates <- first
 	updates <- second
 	close(updates)
 	if err := f.catchUp(t.Context(), &watch{updates: updates}, &jetstream.StreamInfo{}); err == nil {
 		t.Fatal("the end of the watch was not noticed")
 	}
-	updates = make(chan jetstream.KeyValueEntry, 2)
+	updates = make(chan *version, 2)
 	updates <- second
 	updates <- nil
 	if err := f.catchUp(t.Context(), &watch{updates: updates}, &jetstream.StreamInfo{}); err != nil {
@@ -132,17 +132,9 @@ func TestChangesOfAnEndedWatch(t *testing.T) {
 	}
 }
 
-type fakeEntry struct {
-	jetstream.KeyValueEntry
-	key, data string
-	revision  uint64
+func pushed(key, data string, revision uint64) *version {
+	return &version{key: key, data: []byte(data), message: message{revision, time.Unix(1_800_000_000, int64(revision))}}
 }
-
-func (e fakeEntry) Key() string                     { return e.key }
-func (e fakeEntry) Value() []byte                   { return []byte(e.data) }
-func (e fakeEntry) Revision() uint64                { return e.revision }
-func (e fakeEntry) Created() time.Time              { return time.Unix(1_800_000_000, int64(e.revision)) }
-func (e fakeEntry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
 
 func TestOptionsDefaults(t *testing.T) {
 	o, err := Options{StaleAfter: 30 * time.Second}.withDefaults()

@@ -88,7 +88,7 @@ func (f *follower) session(ctx context.Context) error {
 	if resume {
 		from = l.last
 	}
-	w, err := startWatch(ctx, kv, from)
+	w, err := startWatch(ctx, f.js, f.store.opts.Bucket, from)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (f *follower) patience() time.Duration {
 }
 
 // next waits for the watch's next entry, nil at the end of the initial load.
-func (f *follower) next(ctx context.Context, w *watch, stalled <-chan time.Time) (jetstream.KeyValueEntry, error) {
+func (f *follower) next(ctx context.Context, w *watch, stalled <-chan time.Time) (*version, error) {
 	select {
 	case e, ok := <-w.updates:
 		if !ok {
@@ -150,7 +150,7 @@ func (f *follower) catchUp(ctx context.Context, w *watch, info *jetstream.Stream
 		}
 		if !proven {
 			seen := f.store.ledger.seen
-			if e == nil || e.Revision() != seen.revision || !e.Created().Equal(seen.time) {
+			if e == nil || e.revision != seen.revision || !e.time.Equal(seen.time) {
 				return fmt.Errorf("%w: revision %d is not the message it was, or is gone", errReload, seen.revision)
 			}
 			proven = true
@@ -211,13 +211,13 @@ func (f *follower) drain(w *watch) {
 }
 
 // take applies one change to the ledger.
-func (f *follower) take(e jetstream.KeyValueEntry) {
+func (f *follower) take(e *version) {
 	if e == nil {
 		return
 	}
 	l := f.store.ledger
-	told := l.invalid.told(e.Key(), e.Revision())
-	v := judge(versionOf(e), l.docs)
+	told := l.invalid.told(e.key, e.revision)
+	v := judge(*e, l.docs)
 	f.store.mine.Lock()
 	old, doc := l.apply(v)
 	f.store.mine.Unlock()

@@ -65,3 +65,10 @@ func history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64
 	}
 	return record{}, int64(len(versions)) < limit, nil
 }
+
+func versionOf(e jetstream.KeyValueEntry) version {
+	return version{
+		key: e.Key(), data: e.Value(), removed: e.Operation() != jetstream.KeyValuePut,
+		message: message{revision: e.Revision(), time: e.Created()},
+	}
+}

@@ -23,6 +23,13 @@ type ledger struct {
 	invalid *refusals         // newest versions that were refused
 	gone    map[string]uint64 // markers of deleted and expired keys, with their revisions
 	bare    int               // refused, and nothing in force
+	ending  map[string]ending // newest versions that have a TTL
+}
+
+// ending is when a version expires.
+type ending struct {
+	revision uint64
+	at       time.Time
 }
 
 // message identifies a message of the bucket: after the bucket went back to an
@@ -46,7 +53,7 @@ func (c count) removed(since count) int {
 
 // newLedger makes room for about as many keys as are expected.
 func newLedger(expected int) *ledger {
-	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}}
+	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}, ending: map[string]ending{}}
 }
 
 // keys returns how many keys the bucket holds a message of.
@@ -70,15 +77,9 @@ func (l *ledger) knows(key string) bool {
 type version struct {
 	key     string
 	data    []byte
-	removed bool // a marker
+	removed bool          // a marker
+	ttl     time.Duration // 0: none
 	message
-}
-
-func versionOf(e jetstream.KeyValueEntry) version {
-	return version{
-		key: e.Key(), data: e.Value(), removed: e.Operation() != jetstream.KeyValuePut,
-		message: message{revision: e.Revision(), time: e.Created()},
-	}
 }
 
 // verdict is a version with what came of compiling it.
@@ -116,6 +117,10 @@ func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
 		l.bare--
 	}
 	delete(l.gone, v.key)
+	delete(l.ending, v.key)
+	if v.ttl > 0 && !v.removed {
+		l.ending[v.key] = ending{revision: v.revision, at: v.time.Add(v.ttl)}
+	}
 	if v.err != nil {
 		l.refuse(v)
 		return old, old

@@ -94,7 +94,7 @@ func (f *follower) receive(ctx context.Context, w *watch, c *compilers) error {
 		if err != nil || e == nil {
 			return err
 		}
-		c.add(versionOf(e))
+		c.add(*e)
 		stalled.Reset(requestTimeout)
 	}
 }

@@ -3,32 +3,126 @@ package rulestore
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// watch is one KV watch of all keys.
+// watch is one KV watch of all keys, with what the library's leaves out: TTLs.
 type watch struct {
-	updates <-chan jetstream.KeyValueEntry // nil once, behind the initial load; closed at the end
+	updates <-chan *version // nil once, behind the initial load; closed at the end
 	cancel  context.CancelFunc
 }
 
 // startWatch watches from a revision on, or from every key's newest version when
 // from is 0.
-func startWatch(ctx context.Context, kv jetstream.KeyValue, from uint64) (*watch, error) {
+func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from uint64) (*watch, error) {
+	push, err := js.Conn().JetStream()
+	if err != nil {
+		return nil, fmt.Errorf("watch bucket %s: %w", bucket, err)
+	}
 	// No time-out on this context: the library ends the watch with it.
 	ctx, cancel := context.WithCancel(ctx)
-	var opts []jetstream.WatchOpt
+	start := nats.DeliverLastPerSubject()
 	if from > 0 {
-		opts = append(opts, jetstream.ResumeFromRevision(from))
+		start = nats.StartSequence(from)
 	}
-	watcher, err := kv.WatchAll(ctx, opts...)
+	r := newReceiver(bucket)
+	w := &watch{updates: r.updates, cancel: cancel}
+	sub, err := push.Subscribe(r.prefix+">", r.receive,
+		nats.BindStream("KV_"+bucket), nats.OrderedConsumer(), start, nats.Context(ctx))
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("watch bucket %s: %w", kv.Bucket(), err)
+		return nil, fmt.Errorf("watch bucket %s: %w", bucket, err)
 	}
-	return &watch{updates: watcher.Updates(), cancel: cancel}, nil
+	if err := r.begin(sub); err != nil {
+		w.stop()
+		return nil, fmt.Errorf("watch bucket %s: %w", bucket, err)
+	}
+	return w, nil
+}
+
+// receiver gives the messages of a subscription to a watch.
+type receiver struct {
+	prefix  string
+	updates chan *version
+
+	mu     sync.Mutex
+	toLoad uint64 // messages of the initial load that did not come yet
+}
+
+// newReceiver returns one that takes no message before begin.
+func newReceiver(bucket string) *receiver {
+	r := &receiver{prefix: "$KV." + bucket + ".", updates: make(chan *version, 256)}
+	r.mu.Lock()
+	return r
+}
+
+// begin lets messages in when the number of those to load is known.
+func (r *receiver) begin(sub *nats.Subscription) (err error) {
+	defer r.mu.Unlock()
+	sub.SetClosedHandler(func(string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		close(r.updates)
+	})
+	r.toLoad, err = sub.InitialConsumerPending()
+	if err == nil && r.toLoad == 0 {
+		r.updates <- nil
+	}
+	return err
+}
+
+func (r *receiver) receive(msg *nats.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return // no message of a stream
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.updates <- &version{
+		key: strings.TrimPrefix(msg.Subject, r.prefix), data: msg.Data, removed: isMarker(msg.Header), ttl: ttlOf(msg.Header),
+		message: message{revision: meta.Sequence.Stream, time: meta.Timestamp},
+	}
+	if r.toLoad == 0 {
+		return
+	}
+	if r.toLoad--; r.toLoad == 0 || meta.NumPending == 0 {
+		r.toLoad = 0
+		r.updates <- nil
+	}
+}
+
+// isMarker reports whether a message says that its key was deleted or expired.
+func isMarker(header nats.Header) bool {
+	if operation := header.Get("KV-Operation"); operation != "" {
+		return operation == "DEL" || operation == "PURGE"
+	}
+	switch header.Get(jetstream.MarkerReasonHeader) {
+	case "MaxAge", "Purge", "Remove":
+		return true
+	}
+	return false
+}
+
+// ttlOf returns a message's TTL, 0 when it has none.
+func ttlOf(header nats.Header) time.Duration {
+	text := header.Get(jetstream.MsgTTLHeader)
+	if text == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	ttl, err := time.ParseDuration(text)
+	if err != nil {
+		return 0 // "never"
+	}
+	return ttl
 }
 
 // stop ends the watch and waits until the library's goroutine, which may be
