@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"strings"
+	"time"
+	_ "time/tzdata" // an image without files has no zones of its own
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/interpreter"
 )
@@ -50,7 +53,7 @@ func (c *compiler) when(v value) *when {
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors()[:min(len(issues.Errors()), maxWhenMistakes)] {
-			c.refuseAs(v, fmt.Sprintf("%s at line %d, column %d", quoteCut(e.Message, maxComplaint), e.Location.Line(), e.Location.Column()+1), wantWhen())
+			c.refuseAs(v, fmt.Sprintf("%s at line %d, column %d", quoteCut(e.Message, maxComplaint), max(e.Location.Line(), 1), max(e.Location.Column(), 0)+1), wantWhen())
 		}
 		return nil
 	}
@@ -77,24 +80,24 @@ func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
 	return &when{program: program}
 }
 
-// literalsOnly refuses patterns and networks that the request could choose, or
-// that are wrong or too large.
+// literalsOnly refuses patterns, networks and time zones that the request could
+// choose, or that are wrong or too large. A zone that a client chose would be looked
+// for on the disk.
 type literalsOnly struct{}
 
 // Name names the validator.
 func (literalsOnly) Name() string { return "bridge.literals" }
 
-// Validate looks at every call of matches and inCIDR.
+// Validate looks at every call that has such a text.
 func (literalsOnly) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issues *cel.Issues) {
 	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.CallKind {
 			return
 		}
-		check := map[string]func(string) string{"matches": checkPattern, "inCIDR": checkNetwork}[e.AsCall().FunctionName()]
-		if check == nil {
+		check, args := literalCheck(e.AsCall().FunctionName()), e.AsCall().Args()
+		if check == nil || len(args) == 0 { // without a zone it is UTC
 			return
 		}
-		args := e.AsCall().Args()
 		last := args[len(args)-1]
 		if last.Kind() != ast.LiteralKind {
 			issues.ReportErrorAtID(last.ID(), "%s wants a text that stands in the rule", e.AsCall().FunctionName())
@@ -105,6 +108,35 @@ func (literalsOnly) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, issu
 			issues.ReportErrorAtID(last.ID(), "%s", problem)
 		}
 	}))
+}
+
+// literalCheck returns what looks at the last argument of a function, nil when any
+// will do.
+func literalCheck(function string) func(string) string {
+	switch function {
+	case "matches":
+		return checkPattern
+	case "inCIDR":
+		return checkNetwork
+	case overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDate,
+		overloads.TimeGetDayOfMonth, overloads.TimeGetDayOfWeek, overloads.TimeGetHours, overloads.TimeGetMinutes,
+		overloads.TimeGetSeconds, overloads.TimeGetMilliseconds:
+		return checkZone
+	}
+	return nil
+}
+
+func checkZone(zone string) string {
+	var err error
+	if strings.Contains(zone, ":") {
+		_, err = time.Parse("15:04", strings.TrimLeft(zone, "+-"))
+	} else {
+		_, err = time.LoadLocation(zone)
+	}
+	if err != nil {
+		return "no time zone: want one as Europe/Berlin, UTC or +02:00"
+	}
+	return ""
 }
 
 func checkPattern(pattern string) string {
