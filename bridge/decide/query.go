@@ -21,11 +21,20 @@ type query struct {
 	digests [maxDigests]digest
 	spare   int // the digest to give up next when all are taken
 
-	token    *Token // whose inspection the next two are of; nil: none yet
-	tokenErr error
-	claims   *checkedToken
+	inspected   [maxInspected]inspection
+	inspections int // how many of them are there
 
 	variables *variables // of expressions; nil: none has run yet
+}
+
+// maxInspected bounds how many different token conditions one request makes work for.
+const maxInspected = 16
+
+// inspection is what was found out of a token.
+type inspection struct {
+	token  *Token // the condition that wanted it
+	claims *checkedToken
+	err    error
 }
 
 // maxDigests is how many fields a query keeps the sums of.

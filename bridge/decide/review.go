@@ -226,7 +226,7 @@ func (p *private) tokenHolds(q *query, w *worlds) bool {
 		return false
 	}
 	if q.in.Keys != nil && !Redacted(value) && !q.in.redactedURL() {
-		return p.token.check(q) == nil
+		return p.token.holds(q, p.rule.effect)
 	}
 	if p.token.jwt != nil {
 		return w.holds(question{rule: p.rule}) // its claims may differ from other rules'

@@ -163,7 +163,7 @@ func (c *candidate) fails(q *query) Condition {
 		return ConditionAddr
 	case m.failedCustom(q) != nil:
 		return ConditionCustom
-	case m.token != nil && m.token.check(q) != nil:
+	case m.token != nil && !m.token.holds(q, c.rule.effect):
 		return ConditionToken
 	case m.when != nil && !m.when.holds(q, c.rule.effect):
 		return ConditionWhen

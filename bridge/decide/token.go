@@ -15,6 +15,7 @@ var (
 	ErrTokenExpired   = errors.New("the token has expired")
 	ErrTokenEarly     = errors.New("the token is not valid yet")
 	ErrTokenNewline   = errors.New("a field the token is bound to has a line break")
+	ErrTokenCost      = errors.New("this request has made too many different token conditions be checked")
 	ErrTokenClaim     = errors.New("a claim does not fit the request")
 )
 
@@ -38,31 +39,46 @@ func (t *Token) Check(in *Input, now time.Time) error {
 }
 
 func (t *Token) check(q *query) error {
-	if q.token == nil || q.token.id != t.id {
-		q.token = t
-		q.tokenErr = t.inspect(q)
+	claims, err := t.inspect(q)
+	if err != nil || t.jwt == nil {
+		return err
 	}
-	if q.tokenErr != nil || t.jwt == nil {
-		return q.tokenErr
-	}
-	return t.jwt.compare(q)
+	return t.jwt.compare(q, claims)
 }
 
-// inspect checks the token itself: who made it, for what and until when. Rules
-// that stand side by side mostly have the same keys, so the last result is kept:
-// many rules must not make a forged token expensive.
-func (t *Token) inspect(q *query) error {
-	var value string
-	if q.in.Custom != nil {
-		value, _ = q.in.Custom.Get(t.field)
+// holds checks the condition of a rule. What was not checked because the request has
+// cost too much counts against the client, as the failure of an expression does.
+func (t *Token) holds(q *query, effect Effect) bool {
+	err := t.check(q)
+	if errors.Is(err, ErrTokenCost) {
+		return effect != Allow
 	}
-	if value == "" {
-		return ErrTokenMissing
+	return err == nil
+}
+
+// inspect checks the token itself: who made it, for what and until when. Many rules
+// have the same condition, and what was found for it is kept: they must not make a
+// forged token expensive, nor must many that differ.
+func (t *Token) inspect(q *query) (*checkedToken, error) {
+	for i := range q.inspected[:q.inspections] {
+		if seen := &q.inspected[i]; seen.token.id == t.id {
+			return seen.claims, seen.err
+		}
 	}
+	value := q.in.custom(t.field)
+	switch {
+	case value == "":
+		return nil, ErrTokenMissing
+	case q.inspections == maxInspected:
+		return nil, ErrTokenCost
+	}
+	found := &q.inspected[q.inspections]
+	q.inspections++
+	found.token = t
 	if t.jwt == nil {
-		return t.checkHMAC(q.in, q.now, value)
+		found.err = t.checkHMAC(q.in, q.now, value)
+	} else {
+		found.claims, found.err = t.checkJWT(q, value)
 	}
-	var err error
-	q.claims, err = t.checkJWT(q, value)
-	return err
+	return found.claims, found.err
 }

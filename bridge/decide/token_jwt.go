@@ -183,11 +183,11 @@ func scalar(value any) (string, bool) {
 	return "", false
 }
 
-// compare holds the claims of the token in q against the request.
-func (w *jwtWants) compare(q *query) error {
+// compare holds the claims of a token against the request.
+func (w *jwtWants) compare(q *query, token *checkedToken) error {
 	for i := range w.claims {
 		want := &w.claims[i]
-		if have, ok := q.claims.claims[want.claim]; !ok || !want.holds(q, &have) {
+		if have, ok := token.claims[want.claim]; !ok || !want.holds(q, &have) {
 			return ErrTokenClaim
 		}
 	}

@@ -156,6 +156,44 @@ func TestTokenOfADenyRule(t *testing.T) {
 	}
 }
 
+// Many different conditions must not make one request expensive. What is not looked at
+// any more counts against the client; conditions that are alike are one.
+func TestTokensAreBounded(t *testing.T) {
+	keys := map[string]*Key{"k0": secret(t, testSecret)}
+	for i := 1; i <= maxInspected; i++ {
+		keys[fmt.Sprint("k", i)] = secret(t, testSecret+fmt.Sprint(i))
+	}
+	in := Input{Call: subjects.Publish, Name: "cam-1", Keys: NewKeys(keys)}
+	rule := func(id int, effect, key string) string {
+		return fmt.Sprintf(`{"id":"%d","effect":"%s","priority":%d,"token":{"type":"hmac","field":"t","keys":["%s"],"bind":["name"]}},`, id, effect, 1000-id, key)
+	}
+	for name, tt := range map[string]struct {
+		others int // different keys of the rules before
+		effect string
+		secret string // that the token is made with
+		want   string
+	}{
+		"an allow rule within": {maxInspected - 1, "allow", testSecret, "d/200"},
+		"a deny rule within":   {maxInspected - 1, "deny", "another secret", "d/last"},
+		"an allow rule beyond": {maxInspected, "allow", testSecret, "d/last"},
+		"a deny rule beyond":   {maxInspected, "deny", "another secret", "d/200"},
+	} {
+		rules := ""
+		for i := range 200 {
+			rules += rule(i, "allow", fmt.Sprint("k", 1+i%tt.others))
+		}
+		in.Custom = fields("t", signHMAC(tt.secret, noon.Add(time.Minute), "cam-1"))
+		table := rulesTable(t, rules+rule(200, tt.effect, "k0")+`{"id":"last","effect":"allow"}`)
+		if got := table.Decide(&in, noon); got.Rule != tt.want {
+			t.Errorf("%s: got %+v, want %s", name, got, tt.want)
+		}
+		in.Custom = nil
+		if got := table.Decide(&in, noon); got.Rule != "d/last" {
+			t.Errorf("%s, without a token: got %+v", name, got)
+		}
+	}
+}
+
 func TestMissingKeysAreBounded(t *testing.T) {
 	keys := NewKeys(nil)
 	for range 2 {
