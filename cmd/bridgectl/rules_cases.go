@@ -121,6 +121,9 @@ func readCases(paths []string) ([]ruleCase, error) {
 		if err := decoder.Decode(&file); err != nil {
 			return nil, fmt.Errorf("cases: %s: %w", shown(path), err)
 		}
+		if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("cases: %s has more than one YAML document; put all cases into one list", shown(path))
+		}
 		if len(file.Cases) == 0 {
 			return nil, fmt.Errorf("cases: %s has none; want cases: and a list", shown(path))
 		}

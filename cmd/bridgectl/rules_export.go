@@ -37,7 +37,7 @@ type ruleFile struct {
 }
 
 // readFolder reads the documents of a folder, one for each *.json, by key. Hidden
-// files and folders are not for us.
+// files and folders are not for us, nor what is no document.
 func readFolder(dir string) ([]ruleFile, error) {
 	list, err := os.ReadDir(dir)
 	if err != nil {
@@ -46,7 +46,17 @@ func readFolder(dir string) ([]ruleFile, error) {
 	files := []ruleFile{}
 	var bad error
 	for _, f := range list {
-		if f.IsDir() || !strings.HasSuffix(f.Name(), fileSuffix) || f.Name()[0] == '.' {
+		if f.Name()[0] == '.' {
+			continue
+		}
+		if f.IsDir() {
+			bad = errors.Join(bad, checkSubfolder(filepath.Join(dir, f.Name())))
+			continue
+		}
+		if !strings.HasSuffix(f.Name(), fileSuffix) {
+			if strings.EqualFold(filepath.Ext(f.Name()), fileSuffix) {
+				bad = errors.Join(bad, fmt.Errorf("%s: the name of a document ends in %s; rename it", shown(filepath.Join(dir, f.Name())), fileSuffix))
+			}
 			continue
 		}
 		file, err := readFile(filepath.Join(dir, f.Name()))
@@ -55,6 +65,20 @@ func readFolder(dir string) ([]ruleFile, error) {
 	}
 	slices.SortFunc(files, func(a, b ruleFile) int { return strings.Compare(a.key, b.key) })
 	return files, bad
+}
+
+// checkSubfolder refuses a folder that has documents: they would be left out.
+func checkSubfolder(dir string) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	for _, f := range list {
+		if !f.IsDir() && f.Name()[0] != '.' && strings.EqualFold(filepath.Ext(f.Name()), fileSuffix) {
+			return fmt.Errorf("%s: folders in folders are not read; a slash in a key is %s in the file's name", shown(filepath.Join(dir, f.Name())), encodedSlash)
+		}
+	}
+	return nil
 }
 
 func readFile(path string) (ruleFile, error) {

@@ -33,6 +33,9 @@ document does not compile, and with --strict when there is a warning.`,
 			if err != nil {
 				return err
 			}
+			if len(args) > 0 && len(set.docs) == 0 {
+				return fmt.Errorf("%s has no %s file", clean(set.from), fileSuffix)
+			}
 			warnings := decide.Check(set.docs, time.Now())
 			if err := printWarnings(cmd, output.name, set, warnings); err != nil {
 				return err
