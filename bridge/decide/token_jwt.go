@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -61,7 +62,7 @@ func (c *checkedToken) within(now time.Time) error {
 // and it counts now. One that was checked before, by the same keys, is not checked
 // again.
 func (t *Token) checkJWT(q *query, value string) (*checkedToken, error) {
-	if len(value) > maxJWT {
+	if len(value) > maxJWT || strings.ContainsAny(value, "\r\n") { // base64 skips line breaks
 		return nil, ErrTokenMalformed
 	}
 	if q.in.Keys == nil {

@@ -259,6 +259,22 @@ func TestJWTRemembered(t *testing.T) {
 	}
 }
 
+// A token has one spelling.
+func TestJWTWithLineBreaks(t *testing.T) {
+	i := newIssuer(t)
+	text := sign(t, jwt.SigningMethodEdDSA, i.ed, map[string]any{"exp": noon.Unix() + 60})
+	token := mustToken(t, `{"type":"jwt","field":"t","keys":["ed"],"alg":["EdDSA"]}`)
+	for value, want := range map[string]error{
+		text: nil, text + "\n": ErrTokenMalformed, text + "\r\n": ErrTokenMalformed, "\n" + text: ErrTokenMalformed,
+		text[:10] + "\n" + text[10:]: ErrTokenMalformed,
+	} {
+		in := Input{Call: subjects.Publish, Name: "cam-1", Custom: fields("t", value), Keys: i.keys(t)}
+		if err := token.Check(&in, noon); !errors.Is(err, want) {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
 // A token in the rule before does not answer for one in another field.
 func TestTokensOfOneRequest(t *testing.T) {
 	i := newIssuer(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,9 +109,19 @@ func (b *bucket) entry(subject string, header nats.Header, data []byte, revision
 	operation := header.Get(headerOperation)
 	e.deleted = operation == "DEL" || operation == "PURGE" || header.Get(headerMarker) != ""
 	if ttl := header.Get(headerTTL); ttl != "" && !e.deleted {
-		e.ttl, _ = time.ParseDuration(ttl) // the server has checked it
+		e.ttl = parseTTL(ttl)
 	}
 	return e
+}
+
+// parseTTL reads the header of a message, which the server has checked: a duration, or
+// whole seconds.
+func parseTTL(text string) time.Duration {
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	ttl, _ := time.ParseDuration(text)
+	return ttl
 }
 
 // get returns the newest version of a key, or nil when there never was one.

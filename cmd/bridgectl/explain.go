@@ -90,7 +90,6 @@ func (a *asking) add(cmd *cobra.Command) {
 	f.StringVar(&a.body, "body", "", "file with the body of a webhook, - for standard input")
 	f.StringVar(&a.dialect, "dialect", "", "order of a body's fields, bintu or nginx-rtmp (default: BRIDGE_DIALECT, or bintu)")
 	cmd.MarkFlagsMutuallyExclusive("call", "event", "body")
-	cmd.MarkFlagsOneRequired("call", "event", "body")
 }
 
 // question is a request at a time.
@@ -118,6 +117,8 @@ func (a *asking) read(cmd *cobra.Command, flags *sourceFlags) (question, error) 
 		return question{}, err
 	}
 	switch {
+	case a.event == "" && a.body == "" && !cmd.Flags().Changed("call"):
+		return question{}, usageError{errors.New("one of --call, --event and --body is wanted")}
 	case a.event != "":
 		e, err := findEvent(cmd.Context(), flags.bucketFlags, a.event)
 		if err != nil {

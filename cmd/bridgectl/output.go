@@ -43,6 +43,24 @@ func writeJSON(w io.Writer, v any) error {
 	return nil
 }
 
+// failing remembers the first error of a writer, so that what prints line by line
+// need not look at each.
+type failing struct {
+	io.Writer
+	err error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	n, err := f.Writer.Write(p)
+	if err != nil {
+		f.err = fmt.Errorf("write the result: %w", err)
+	}
+	return n, err
+}
+
 // plural returns "1 event", "2 events".
 func plural[N int | uint64](n N, noun string) string {
 	if n == 1 {

@@ -32,10 +32,14 @@ func (e usageError) Unwrap() error { return e.error }
 // printed here and nowhere else.
 func run(ctx context.Context, s streams, getenv func(string) string, args []string) int {
 	root := newRoot(getenv)
-	root.SetOut(s.out)
+	out := &failing{Writer: s.out}
+	root.SetOut(out)
 	root.SetErr(s.err)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return exitOK
 	}

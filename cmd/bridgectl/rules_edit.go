@@ -92,6 +92,9 @@ func (e *editing) edit(ctx context.Context) ([]byte, error) {
 		words := strings.Fields(e.editor)
 		editor := exec.CommandContext(ctx, words[0], append(words[1:], e.path)...) //nolint:gosec // the operator's own editor
 		editor.Stdin, editor.Stdout, editor.Stderr = e.cmd.InOrStdin(), e.cmd.OutOrStdout(), e.cmd.ErrOrStderr()
+		if out, ok := editor.Stdout.(*failing); ok { // an editor wants the terminal itself
+			editor.Stdout = out.Writer
+		}
 		if err := editor.Run(); err != nil {
 			return nil, fmt.Errorf("editor %s: %w", shown(e.editor), err)
 		}

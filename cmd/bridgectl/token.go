@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,9 @@ else --bind lists, until --expires. JWT are made by their issuer.` + "\n" + keys
 			until, err := parseExpires(expires, time.Now())
 			if err != nil {
 				return usageError{err}
+			}
+			if f.in.Name == "" && slices.Contains(f.bind, "name") {
+				return usageError{errors.New("--name is wanted: the stream that the token is for, unless --bind leaves it out")}
 			}
 			f.keys = []string{key}
 			token, err := f.hmac()
