@@ -160,8 +160,9 @@ func (p *pool) call(batch []delivery) (err error) {
 }
 
 func (p *pool) settleAll(batch []delivery, err error) {
+	wait := p.settle.announce(batch, err)
 	for _, d := range batch {
-		p.settle.settle(p.handlers, d, err)
+		p.settle.settle(p.handlers, d, err, wait)
 		p.keeper.release(d)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 )
 
 // settler tells the server what became of a message.
@@ -15,7 +16,21 @@ type settler struct {
 	dead  *DeadLetters
 }
 
-func (s *settler) settle(ctx context.Context, d delivery, err error) {
+// announce tells once that a batch is tried again, and returns when: all of it at the same time.
+func (s *settler) announce(batch []delivery, err error) (wait time.Duration) {
+	if err == nil || IsPermanent(err) {
+		return 0
+	}
+	wait = waitFor(batch[0].Delivered)
+	var asked retryIn
+	if errors.As(err, &asked) {
+		wait = asked.wait
+	}
+	s.opts.Log.Warn("failed, and is tried again", "id", batch[0].ID, "messages", len(batch), "delivered", batch[0].Delivered, "wait", wait, "error", err)
+	return wait
+}
+
+func (s *settler) settle(ctx context.Context, d delivery, err error, wait time.Duration) {
 	switch {
 	case err == nil:
 		s.ack(ctx, d)
@@ -24,7 +39,7 @@ func (s *settler) settle(ctx context.Context, d delivery, err error) {
 	case s.opts.MaxDeliver > 0 && d.Delivered >= uint64(s.opts.MaxDeliver):
 		s.bury(ctx, d, fmt.Sprintf("tried %d times: %v", d.Delivered, err))
 	default:
-		s.retry(d, err)
+		s.retry(d, wait)
 	}
 }
 
@@ -43,14 +58,8 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 	s.watch.Processed()
 }
 
-func (s *settler) retry(d delivery, err error) {
-	wait := waitFor(d.Delivered)
-	var asked retryIn
-	if errors.As(err, &asked) {
-		wait = asked.wait
-	}
+func (s *settler) retry(d delivery, wait time.Duration) {
 	s.watch.Failed()
-	s.opts.Log.Warn("a message failed and is tried again", "id", d.ID, "delivered", d.Delivered, "wait", wait, "error", err)
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.opts.Log.Warn("it comes again after the ack wait", "id", d.ID, "error", err)
 	}
@@ -60,7 +69,9 @@ func (s *settler) retry(d delivery, err error) {
 // copied is kept.
 func (s *settler) bury(ctx context.Context, d delivery, reason string) {
 	if err := s.dead.Put(ctx, d.Message, reason); err != nil {
-		s.retry(d, fmt.Errorf("%s; and it cannot be set aside: %w", reason, err))
+		wait := waitFor(d.Delivered)
+		s.opts.Log.Warn("a message cannot be set aside, and is tried again", "id", d.ID, "reason", oneLine(reason), "wait", wait, "error", err)
+		s.retry(d, wait)
 		return
 	}
 	s.watch.Died()
