@@ -1,0 +1,22 @@
+package analytics
+
+import "time"
+
+// Name is the consumer's in metrics, readiness and dead letters. SessionsName is that of its
+// durable consumer of SESSIONS.
+const (
+	Name         = "analytics"
+	SessionsName = Name + "_sessions"
+)
+
+// Database says where the rows are.
+type Database struct {
+	DSN string `env:"CONSUMER_ANALYTICS_DSN" envDefault:"sqlite://./consumer-data/analytics.db" secret:"true" doc:"sqlite:///path/file.db, or postgres://user:password@host/database"`
+}
+
+// Config is what the environment says.
+type Config struct {
+	Database
+	Batch     int           `env:"CONSUMER_ANALYTICS_BATCH" envDefault:"1000" doc:"events of one transaction at most"`
+	Retention time.Duration `env:"CONSUMER_ANALYTICS_RETENTION" envDefault:"8760h" doc:"events and ended sessions older than this are deleted. 0s is never"`
+}

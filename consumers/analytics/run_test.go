@@ -1,0 +1,303 @@
+package analytics
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/consumers"
+	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A consumer in a process of its own is this test binary with these variables.
+const (
+	dsnVariable  = "ANALYTICS_TEST_DSN"
+	natsVariable = "ANALYTICS_TEST_NATS"
+)
+
+// serve is that process: it runs until it is killed, or the test that started it ended.
+func serve(dsn, url string) {
+	nc, err := nats.Connect(url)
+	if err != nil {
+		panic(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	fmt.Println("runs")
+	if err := Run(ctx, js, Config{Database: Database{dsn}, Batch: 50}, consumers.NewMonitor(), slog.New(slog.DiscardHandler)); err != nil {
+		panic(err)
+	}
+	os.Exit(0)
+}
+
+// process starts such a process; kill ends it as a crash does.
+func process(t *testing.T, dsn, url string) (kill func()) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), dsnVariable+"="+dsn, natsVariable+"="+url)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		t.Fatalf("the consumer does not start: %q, %v", line, err)
+	}
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = stdin.Close()
+		_ = cmd.Wait()
+	}
+}
+
+// load publishes n plays and their sessions, some twice under other message ids, in an order that is
+// none, and returns the sum of their bytes.
+func load(t *testing.T, kit *consumerstest.Kit, n int) (bytes int64) {
+	t.Helper()
+	var messages []*nats.Msg
+	for i := range n {
+		e := consumerstest.Event("play_done", fmt.Sprintf("stream-%d", i%7))
+		e.ID, e.ReceivedAt, e.BytesOut = fmt.Sprintf("load-%d", i), nine, subjects.Number(fmt.Sprint(i))
+		s := play(e.ID, e.Name, nine, 0)
+		ended := play(e.ID, e.Name, nine, time.Minute)
+		ended.ID, ended.BytesOut = e.ID+"-ended", int64(i)
+		bytes += int64(i)
+		messages = append(messages, consumerstest.EventMessage(e), sessionMessage(t, "session.started", s), sessionMessage(t, "session.ended", ended))
+		if i%5 == 0 {
+			messages = append(messages, consumerstest.EventMessage(e), sessionMessage(t, "session.ended", ended))
+		}
+	}
+	rand.Shuffle(len(messages), func(i, j int) { messages[i], messages[j] = messages[j], messages[i] })
+	for _, m := range messages {
+		m.Header.Del(subjects.HeaderMsgID) // JetStream is not to find the repeats
+		if _, err := kit.JS.PublishMsgAsync(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-kit.JS.PublishAsyncComplete():
+	case <-time.After(bridgetest.Timeout):
+		t.Fatal("not everything is published")
+	}
+	return bytes
+}
+
+func sessionMessage(t *testing.T, subject string, s subjects.Session) *nats.Msg {
+	data, err := s.AppendJSON(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &nats.Msg{Subject: subject, Header: nats.Header{subjects.HeaderID: {s.ID}}, Data: data}
+}
+
+// rows returns how much of the load is there; away says that the database cannot tell.
+func rows(ctx context.Context, s *Store) (events, ended int) {
+	err := s.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL)`).Scan(&events, &ended)
+	if err != nil {
+		return -1, -1
+	}
+	return events, ended
+}
+
+func expectTotals(t *testing.T, s *Store, n int, bytes int64) {
+	t.Helper()
+	expect(t, s, "SELECT count(*), CAST(sum(bytes_out) AS BIGINT) FROM events", fmt.Sprint(n, bytes))
+	expect(t, s, "SELECT count(*), count(ended_at), CAST(sum(bytes_out) AS BIGINT) FROM sessions", fmt.Sprint(n, n, bytes))
+	expect(t, s, "SELECT CAST(sum(plays) AS BIGINT), CAST(sum(bytes_out) AS BIGINT), CAST(sum(watch_seconds) AS BIGINT) FROM watch_by_day", fmt.Sprint(n, bytes, 60*n))
+}
+
+func waitForAll(t *testing.T, s *Store, kit *consumerstest.Kit, n int) {
+	t.Helper()
+	bridgetest.Eventually(t, "all is there", func() bool {
+		events, ended := rows(t.Context(), s)
+		return events == n && ended == n
+	})
+	for _, c := range [][2]string{{subjects.StreamEvents, Name}, {subjects.StreamSessions, SessionsName}} {
+		stream, err := kit.JS.Stream(t.Context(), c[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		kit.WaitAcked(c[0], c[1], stream.CachedInfo().State.LastSeq)
+	}
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+func run(kit *consumerstest.Kit, dsn string, log io.Writer) (stop func()) {
+	js := kit.JetStream()
+	return kit.Go(func(ctx context.Context) error {
+		return Run(ctx, js, Config{Database: Database{dsn}, Batch: 50}, consumers.NewMonitor(), slog.New(slog.NewTextHandler(log, nil)))
+	})
+}
+
+// Repeated and shuffled messages give the totals of those that were sent.
+func TestTotals(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		kit := consumerstest.Start(t)
+		const n = 500
+		bytes := load(t, kit, n)
+		run(kit, dsn, io.Discard)
+		s := open(t, dsn)
+		waitForAll(t, s, kit, n)
+		expectTotals(t, s, n, bytes)
+	})
+}
+
+// A process that is killed in the middle of its batches, again and again.
+func TestProcessIsKilled(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		kit := consumerstest.Start(t)
+		const n = 3000
+		bytes := load(t, kit, n)
+		s := open(t, dsn)
+		for _, name := range [][2]string{{subjects.StreamEvents, Name}, {subjects.StreamSessions, SessionsName}} {
+			// As the runner makes it, with a shorter wait for the next process.
+			_, err := kit.JS.CreateConsumer(t.Context(), name[0], jetstream.ConsumerConfig{Durable: name[1], AckPolicy: jetstream.AckExplicitPolicy, AckWait: 2 * time.Second, MaxAckPending: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		kills := 0
+		for seen := 0; seen < n; {
+			kill := process(t, dsn, kit.URL())
+			before := seen
+			bridgetest.Eventually(t, "it goes on", func() bool {
+				events, _ := rows(t.Context(), s)
+				seen = max(seen, events)
+				return seen >= min(before+n/5, n)
+			})
+			kill()
+			kills++
+		}
+		if kills < 3 {
+			t.Errorf("killed %d times only", kills)
+		}
+		run(kit, dsn, io.Discard)
+		waitForAll(t, s, kit, n)
+		expectTotals(t, s, n, bytes)
+	})
+}
+
+// A database that is killed in the middle of batches, again and again: each time nothing is acked
+// that is not there, and the log does not tell of each message.
+func TestPostgresIsKilled(t *testing.T) {
+	c := startPostgres(t)
+	kit := consumerstest.Start(t)
+	s := open(t, c.dsn())
+	const n, kills = 6000, 3
+	bytes := load(t, kit, n)
+	var log lines
+	run(kit, c.dsn(), &log)
+	for i := range kills {
+		bridgetest.Eventually(t, "it goes on", func() bool {
+			events, _ := rows(t.Context(), s)
+			return events >= (i+1)*n/(kills+2)
+		})
+		c.kill()
+		failed := log.count("failed, and is tried again")
+		bridgetest.Eventually(t, "it is missed", func() bool { return log.count("failed, and is tried again") > failed })
+		c.start()
+	}
+	waitForAll(t, s, kit, n)
+	expectTotals(t, s, n, bytes)
+	if said := log.count("\n"); said > 300 {
+		t.Errorf("%d lines in the log", said)
+	}
+}
+
+// A row that the database refuses is set aside alone.
+func TestPoison(t *testing.T) {
+	c := startPostgres(t)
+	kit := consumerstest.Start(t)
+	var long strings.Builder
+	for range 10_000 {
+		fmt.Fprint(&long, rand.Uint64())
+	}
+	list := make([]subjects.Event, 0, 40)
+	for i := range 40 {
+		list = append(list, consumerstest.Event("publish", fmt.Sprint(i)))
+	}
+	kit.Publish(list[:13]...)
+	bad := consumerstest.EventMessage(subjects.Event{ID: long.String(), Call: "publish", ReceivedAt: nine})
+	bad.Header = nil
+	kit.PublishRaw(bad.Subject, nil, bad.Data)
+	kit.Publish(list[13:]...)
+	run(kit, c.dsn(), io.Discard)
+	kit.WaitAcked(subjects.StreamEvents, Name, 41)
+	expect(t, open(t, c.dsn()), "SELECT count(*) FROM events", "40")
+	if dead := kit.Dead(Name); len(dead) != 1 || dead[0].Header.Get(subjects.HeaderDeadSequence) != "14" {
+		t.Errorf("%d letters", len(dead))
+	}
+}
+
+// A database that is not there yet is waited for; one of a later version is left alone.
+func TestPrepare(t *testing.T) {
+	kit := consumerstest.Start(t)
+	c := startPostgres(t)
+	c.kill()
+	var log lines
+	stop := run(kit, c.dsn(), &log)
+	bridgetest.Eventually(t, "it waits", func() bool { return log.count("cannot be prepared") == 1 })
+	c.start()
+	load(t, kit, 10)
+	s, err := Open(c.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	waitForAll(t, s, kit, 10)
+	if n := log.count("cannot be prepared"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	stop()
+	if _, err := s.db.ExecContext(t.Context(), "INSERT INTO schema_version VALUES (99)"); err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), kit.JS, Config{Database: Database{c.dsn()}, Batch: 1}, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "later version") {
+		t.Errorf("a later schema: %v", err)
+	}
+}
