@@ -26,6 +26,7 @@ func openPostgres(dsn string) (*Store, error) {
 	return &Store{db, dialect{
 		migrations: "postgres",
 		lock:       `SELECT pg_advisory_xact_lock(hashtext('bintubridge/analytics'))`,
+		snapshot:   &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		encodeTime: func(t time.Time) any { return t },
 		write:      writePostgres,
 		refuses:    postgresRefuses,

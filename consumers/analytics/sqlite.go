@@ -35,6 +35,7 @@ func openSQLite(path string) (*Store, error) {
 	db.SetMaxOpenConns(1) // it has one writer at a time anyway
 	return &Store{db, dialect{
 		migrations: "sqlite",
+		snapshot:   &sql.TxOptions{ReadOnly: true},
 		encodeTime: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
 		write:      writeSQLite,
 		refuses:    sqliteRefuses,

@@ -21,8 +21,9 @@ type Store struct {
 
 // dialect is what differs between the databases.
 type dialect struct {
-	migrations string // folder
-	lock       string // lets one process at a time migrate; "" where a transaction does
+	migrations string         // folder
+	lock       string         // lets one process at a time migrate; "" where a transaction does
+	snapshot   *sql.TxOptions // of a transaction that sees one moment
 	encodeTime encodeTime
 	write      func(context.Context, *sql.DB, table, [][]any) error
 	refuses    func(error) bool // whether the database says that the rows are at fault

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bintubridge/consumers/analytics"
+	"bintubridge/subjects"
+)
+
+// The report is made of what the database has of the time asked for.
+func TestReport(t *testing.T) {
+	dsn := "sqlite://" + filepath.Join(t.TempDir(), "new", "a.db")
+	store, err := analytics.Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deny := &subjects.Decision{Effect: subjects.EffectDeny, Rule: "acme/x"}
+	recent := subjects.Event{ID: "a-1", ReceivedAt: time.Now().Add(-time.Minute), Call: "publish", Addr: "192.0.2.1", Decision: deny}
+	old := subjects.Event{ID: "a-2", ReceivedAt: time.Now().Add(-2 * time.Hour), Call: "publish", Addr: "192.0.2.2", Decision: deny}
+	if err := store.WriteEvents(t.Context(), []*subjects.Event{&recent, &old}); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"CONSUMER_ANALYTICS_DSN=" + dsn}
+	page := filepath.Join(t.TempDir(), "report.html")
+	var text buffer
+	if err := execute(t.Context(), newRoot(environ), &text, "analytics", "report", "--since", "1h"); err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(t.Context(), newRoot(environ), &buffer{}, "analytics", "report", "--html", page); err != nil {
+		t.Fatal(err)
+	}
+	html, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text.String(); !strings.Contains(got, "192.0.2.1") || strings.Contains(got, "192.0.2.2") {
+		t.Errorf("of the last hour:\n%s", got)
+	}
+	if got := string(html); !strings.Contains(got, "192.0.2.1") || !strings.Contains(got, "192.0.2.2") || !strings.Contains(got, "<svg") {
+		t.Errorf("of the last day:\n%s", got)
+	}
+	if err := execute(t.Context(), newRoot([]string{"CONSUMER_ANALYTICS_DSN=mysql://s3cret"}), &buffer{}, "analytics", "report"); err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("a wrong DSN: %v", err)
+	}
+}
