@@ -17,7 +17,7 @@ import (
 const (
 	postgresWorkers = 2
 	maxBatch        = 100_000
-	retryEvery      = 5 * time.Second
+	retryEvery      = time.Second
 	retentionEvery  = time.Hour
 )
 

@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,14 +275,41 @@ func TestPoison(t *testing.T) {
 	}
 }
 
+// hangUp answers on the port by closing every connection, and counts them.
+func hangUp(t *testing.T, port int) (calls *atomic.Int64, release func()) {
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls = new(atomic.Int64)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			calls.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	return calls, sync.OnceFunc(func() {
+		_ = ln.Close()
+		<-ended
+	})
+}
+
 // A database that is not there yet is waited for; one of a later version is left alone.
 func TestPrepare(t *testing.T) {
 	kit := consumerstest.Start(t)
 	c := startPostgres(t)
 	c.kill()
+	tries, release := hangUp(t, c.port)
 	var log lines
 	stop := run(kit, c.dsn(), &log)
-	bridgetest.Eventually(t, "it waits", func() bool { return log.count("cannot be prepared") == 1 })
+	bridgetest.Eventually(t, "it tries again and again", func() bool { return tries.Load() >= 10 })
+	release()
 	c.start()
 	load(t, kit, 10)
 	s, err := Open(c.dsn())

@@ -236,8 +236,9 @@ func TestMigrate(t *testing.T) {
 		expect(t, s, "SELECT count(*) FROM events", "1") // nothing of it is left:
 		next := slices.Concat(steps, []string{"ALTER TABLE events ADD COLUMN x TEXT; CREATE TABLE y (z TEXT)"})
 		done := make(chan error)
-		for range 3 {
-			go func() { done <- migrate(t.Context(), s, next) }()
+		others := []*Store{open(t, dsn), open(t, dsn), open(t, dsn)} // as of other processes
+		for _, other := range others {
+			go func() { done <- migrate(t.Context(), other, next) }()
 		}
 		for range 3 {
 			if err := <-done; err != nil {
