@@ -25,7 +25,7 @@ type gram uint64
 // next returns the gram of the same size that ends with b.
 func (g gram) next(b byte, size int) gram {
 	const bits = 48
-	text := g << 8 & (1<<(8*size) - 1) & (1<<bits - 1)
+	text := g << 8 & (1<<(8*size&63) - 1)
 	return text | gram(b) | gram(size)<<bits
 }
 
@@ -86,27 +86,36 @@ func (s *sieve) gramOf(pattern *glob, c candidate) (found uint16, ok bool) {
 // however often a hostile name has it.
 func (x *index) visitGrams(s *search) {
 	const few = 8
-	var hits [few]uint16
-	n := 0
+	var room [few]uint16
+	slots := room[:0]
 	for _, l := range x.gramSizes {
-		var g gram
-		for i := range len(s.in.Name) {
-			g = g.next(s.in.Name[i], l.length)
-			slot := g.slot()
-			if i+1 < l.length || !x.grams.may(slotKey(slot)) || slices.Contains(hits[:n], slot) {
-				continue
-			}
-			if n == few {
-				x.visitManyGrams(s)
-				return
-			}
-			hits[n] = slot
-			n++
+		var all bool
+		if slots, all = x.grams.sift(slots, s.in.Name, l.length); !all {
+			x.visitManyGrams(s)
+			return
 		}
 	}
-	for _, slot := range hits[:n] {
+	for _, slot := range slots {
 		s.visitKey(x.grams, slotKey(slot), IndexPattern)
 	}
+}
+
+// sift adds to slots, once each, those of the name's grams that the sieve may
+// have. It reports false when they have no room.
+func (s *sieve) sift(slots []uint16, name string, size int) (sifted []uint16, all bool) {
+	var g gram
+	for i := range len(name) {
+		g = g.next(name[i], size)
+		slot := g.slot()
+		if i+1 < size || !s.may(slotKey(slot)) || slices.Contains(slots, slot) {
+			continue
+		}
+		if len(slots) == cap(slots) {
+			return slots, false
+		}
+		slots = append(slots, slot)
+	}
+	return slots, true
 }
 
 // visitManyGrams is visitGrams for a name with many grams that patterns have.

@@ -22,11 +22,11 @@ type ref struct {
 }
 
 const (
-	nodeBits = 5
-	nodeMask = 1<<nodeBits - 1
-	leafSize = 63 // with the rest of a leaf a size class of the allocator
-	leafBits = 6
-	leafMax  = 56 // so that a free slot is never far
+	nodeBits  = 5
+	nodeMask  = 1<<nodeBits - 1
+	leafSize  = 62 // with the rest of a leaf a size class of the allocator
+	leafMax   = 56 // so that a free slot is never far
+	leafMarks = 6 * 64
 )
 
 type node struct {
@@ -36,10 +36,12 @@ type node struct {
 
 // leaf has each key in the slot of its highest bits, or in a later one when that
 // is taken. A posting stands beside its key: both are mostly one line of memory.
+// All before the slots is one, too, and tells of most keys that they are not there.
 type leaf struct {
 	owner *owner
 	count uint8
-	bits  uint8 // how many of its node's bits tell it apart
+	bits  uint8                  // how many of its node's bits tell it apart
+	marks [leafMarks / 64]uint64 // a bit of each key
 	slots [leafSize]slot
 }
 
@@ -54,7 +56,7 @@ func (t *trie) get(key uint32) *posting {
 	for bits := key; r.node != nil; bits >>= nodeBits {
 		r = &r.node.refs[bits&nodeMask]
 	}
-	if r.leaf == nil {
+	if r.leaf == nil || !r.leaf.may(key) {
 		return nil
 	}
 	if s := r.leaf.find(key); !s.posting.empty() {
@@ -215,15 +217,26 @@ func (r *ref) each(f func(key uint32)) {
 
 // find returns the slot of key, or the free one that it would take.
 func (l *leaf) find(key uint32) *slot {
-	for i := key >> (32 - leafBits); ; i++ {
+	for i := scale(key, leafSize); ; i++ {
 		if s := &l.slots[i%leafSize]; s.key == key || s.posting.empty() {
 			return s
 		}
 	}
 }
 
+// may reports whether the leaf may have the key.
+func (l *leaf) may(key uint32) bool {
+	mark := scale(key, leafMarks)
+	return l.marks[mark/64]&(1<<(mark%64)) != 0
+}
+
+// scale maps the highest bits of a key to 0 to n-1.
+func scale(key, n uint32) uint32 { return key >> 16 * n >> 16 }
+
 func (l *leaf) add(key uint32, p posting) {
 	*l.find(key) = slot{posting: p, key: key}
+	mark := scale(key, leafMarks)
+	l.marks[mark/64] |= 1 << (mark % 64)
 	l.count++
 }
 
@@ -237,7 +250,7 @@ func (l *leaf) copy(s *slot) {
 func (l *leaf) remove(gone *slot) {
 	gone.posting = posting{}
 	slots := l.slots
-	l.count, l.slots = 0, [leafSize]slot{}
+	l.count, l.marks, l.slots = 0, [leafMarks / 64]uint64{}, [leafSize]slot{}
 	for i := range slots {
 		l.copy(&slots[i])
 	}
