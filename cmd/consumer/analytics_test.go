@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,11 +32,11 @@ func TestReport(t *testing.T) {
 	}
 	environ := []string{"CONSUMER_ANALYTICS_DSN=" + dsn}
 	page := filepath.Join(t.TempDir(), "report.html")
-	var text buffer
+	var text bytes.Buffer
 	if err := execute(t.Context(), newRoot(environ), &text, "analytics", "report", "--since", "1h"); err != nil {
 		t.Fatal(err)
 	}
-	if err := execute(t.Context(), newRoot(environ), &buffer{}, "analytics", "report", "--html", page); err != nil {
+	if err := execute(t.Context(), newRoot(environ), io.Discard, "analytics", "report", "--html", page); err != nil {
 		t.Fatal(err)
 	}
 	html, err := os.ReadFile(page)
@@ -47,7 +49,7 @@ func TestReport(t *testing.T) {
 	if got := string(html); !strings.Contains(got, "192.0.2.1") || !strings.Contains(got, "192.0.2.2") || !strings.Contains(got, "<svg") {
 		t.Errorf("of the last day:\n%s", got)
 	}
-	if err := execute(t.Context(), newRoot([]string{"CONSUMER_ANALYTICS_DSN=mysql://s3cret"}), &buffer{}, "analytics", "report"); err == nil || strings.Contains(err.Error(), "s3cret") {
+	if err := execute(t.Context(), newRoot([]string{"CONSUMER_ANALYTICS_DSN=mysql://s3cret"}), io.Discard, "analytics", "report"); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a wrong DSN: %v", err)
 	}
 }

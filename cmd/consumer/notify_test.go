@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ func TestNotifyCommands(t *testing.T) {
 	defer r.Close()
 	environ := []string{"NATS_URL=" + kit.URL(), "CONSUMER_NOTIFY_ALLOW=127.0.0.0/8"}
 	do := func(args ...string) (string, error) {
-		var out buffer
+		var out bytes.Buffer
 		err := execute(t.Context(), newNotify(environ), &out, args...)
 		return strings.TrimSpace(out.String()), err
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,24 +27,6 @@ type echoConfig struct {
 	Word  string        `env:"CONSUMER_ECHO_WORD" envDefault:"hello" doc:"a word"`
 	Every time.Duration `env:"CONSUMER_ECHO_EVERY" envDefault:"1s" doc:"a duration"`
 	Key   string        `env:"CONSUMER_ECHO_KEY" secret:"true" doc:"a secret"`
-}
-
-// buffer is a log that is read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func execute(ctx context.Context, cmd *cobra.Command, out io.Writer, args ...string) error {
@@ -71,7 +52,7 @@ func TestServe(t *testing.T) {
 			func(context.Context, *consumers.Message) error { return nil })
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	var log buffer
+	var log consumerstest.Log
 	ended := make(chan error, 1)
 	go func() { ended <- execute(ctx, newConsumer(environ, "echo", "Echoes", echo), &log) }()
 	if cfg := <-got; cfg != (echoConfig{"hello", 5 * time.Second, "s3cret"}) {
@@ -114,7 +95,7 @@ func get(t *testing.T, addr, path string) string {
 func TestConfiguration(t *testing.T) {
 	never := func(context.Context, echoConfig, service) error { t.Error("it ran"); return nil }
 	environ := []string{"CONSUMER_ECHO_EVERY=soon", "CONSUMER_LOG_LEVEL=loud", "NATS_TOKEN=s3cret", "NATS_TOKEN_FILE=x"}
-	var out buffer
+	var out bytes.Buffer
 	err := execute(t.Context(), newConsumer(environ, "echo", "Echoes", never), &out)
 	for _, want := range []string{`CONSUMER_ECHO_EVERY="soon"`, `CONSUMER_LOG_LEVEL="loud"`, "NATS_TOKEN and NATS_TOKEN_FILE are both set"} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {

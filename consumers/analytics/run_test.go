@@ -1,15 +1,12 @@
 package analytics
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,59 +22,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A consumer in a process of its own is this test binary with these variables.
-const (
-	dsnVariable  = "ANALYTICS_TEST_DSN"
-	natsVariable = "ANALYTICS_TEST_NATS"
-)
-
-// serve is that process: it runs until it is killed, or the test that started it ended.
-func serve(dsn, url string) {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		panic(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		panic(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	fmt.Println("runs")
-	if err := Run(ctx, js, Config{Database: Database{dsn}, Batch: 50}, consumers.NewMonitor(), slog.New(slog.DiscardHandler)); err != nil {
-		panic(err)
-	}
-	os.Exit(0)
-}
-
-// process starts such a process; kill ends it as a crash does.
-func process(t *testing.T, dsn, url string) (kill func()) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), dsnVariable+"="+dsn, natsVariable+"="+url)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
-		t.Fatalf("the consumer does not start: %q, %v", line, err)
-	}
-	return func() {
-		_ = cmd.Process.Kill()
-		_ = stdin.Close()
-		_ = cmd.Wait()
-	}
-}
+// dsnVariable tells a consumer in a process of its own where its database is.
+const dsnVariable = "ANALYTICS_TEST_DSN"
 
 // load publishes n plays and their sessions, some twice under other message ids, in an order that is
 // none, and returns the sum of their bytes.
@@ -142,30 +88,8 @@ func waitForAll(t *testing.T, s *Store, kit *consumerstest.Kit, n int) {
 		return events == n && ended == n
 	})
 	for _, c := range [][2]string{{subjects.StreamEvents, Name}, {subjects.StreamSessions, SessionsName}} {
-		stream, err := kit.JS.Stream(t.Context(), c[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		kit.WaitAcked(c[0], c[1], stream.CachedInfo().State.LastSeq)
+		kit.WaitAllAcked(c[0], c[1])
 	}
-}
-
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
 }
 
 func run(kit *consumerstest.Kit, dsn string, log io.Writer) (stop func()) {
@@ -204,14 +128,14 @@ func TestProcessIsKilled(t *testing.T) {
 		}
 		kills := 0
 		for seen := 0; seen < n; {
-			kill := process(t, dsn, kit.URL())
+			process := kit.StartProcess(dsnVariable + "=" + dsn)
 			before := seen
 			bridgetest.Eventually(t, "it goes on", func() bool {
 				events, _ := rows(t.Context(), s)
 				seen = max(seen, events)
 				return seen >= min(before+n/5, n)
 			})
-			kill()
+			process.Kill()
 			kills++
 		}
 		if kills < 3 {
@@ -231,7 +155,7 @@ func TestPostgresIsKilled(t *testing.T) {
 	s := open(t, c.dsn())
 	const n, kills = 6000, 3
 	bytes := load(t, kit, n)
-	var log lines
+	var log consumerstest.Log
 	run(kit, c.dsn(), &log)
 	for i := range kills {
 		bridgetest.Eventually(t, "it goes on", func() bool {
@@ -239,13 +163,13 @@ func TestPostgresIsKilled(t *testing.T) {
 			return events >= (i+1)*n/(kills+2)
 		})
 		c.kill()
-		failed := log.count("failed, and is tried again")
-		bridgetest.Eventually(t, "it is missed", func() bool { return log.count("failed, and is tried again") > failed })
+		failed := strings.Count(log.String(), "failed, and is tried again")
+		bridgetest.Eventually(t, "it is missed", func() bool { return strings.Count(log.String(), "failed, and is tried again") > failed })
 		c.start()
 	}
 	waitForAll(t, s, kit, n)
 	expectTotals(t, s, n, bytes)
-	if said := log.count("\n"); said > 300 {
+	if said := strings.Count(log.String(), "\n"); said > 300 {
 		t.Errorf("%d lines in the log", said)
 	}
 }
@@ -306,7 +230,7 @@ func TestPrepare(t *testing.T) {
 	c := startPostgres(t)
 	c.kill()
 	tries, release := hangUp(t, c.port)
-	var log lines
+	var log consumerstest.Log
 	stop := run(kit, c.dsn(), &log)
 	bridgetest.Eventually(t, "it tries again and again", func() bool { return tries.Load() >= 10 })
 	release()
@@ -318,7 +242,7 @@ func TestPrepare(t *testing.T) {
 	}
 	defer s.Close()
 	waitForAll(t, s, kit, 10)
-	if n := log.count("cannot be prepared"); n != 1 {
+	if n := strings.Count(log.String(), "cannot be prepared"); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 	stop()

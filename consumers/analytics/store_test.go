@@ -1,8 +1,10 @@
 package analytics
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -12,16 +14,19 @@ import (
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers"
+	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	bridgetest.ServeIfAsked()
-	if dsn := os.Getenv(dsnVariable); dsn != "" {
-		serve(dsn, os.Getenv(natsVariable))
-	}
+	consumerstest.ServeIfAsked(func(ctx context.Context, js jetstream.JetStream) error {
+		cfg := Config{Database: Database{os.Getenv(dsnVariable)}, Batch: 50}
+		return Run(ctx, js, cfg, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+	})
 	goleak.VerifyTestMain(m)
 }
 

@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -65,27 +64,9 @@ type stage struct {
 	t *testing.T
 }
 
-func (k stage) put(bucket, key string, value any) {
-	k.t.Helper()
-	data, ok := value.([]byte)
-	if !ok {
-		var err error
-		if data, err = json.Marshal(value); err != nil {
-			k.t.Fatal(err)
-		}
-	}
-	kv, err := k.JS.KeyValue(k.t.Context(), bucket)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	if _, err := kv.Put(k.t.Context(), key, data); err != nil {
-		k.t.Fatal(err)
-	}
-}
-
 func (k stage) room(key string, s *server, d chat.Document) {
 	d.URL = "generic+" + s.URL + "/" + key + "?token=s3cret&disabletls=yes"
-	k.put(subjects.BucketChatRooms, key, d)
+	k.Put(subjects.BucketChatRooms, key, d)
 }
 
 // run waits until the rooms are served.
@@ -95,16 +76,13 @@ func (k stage) run(l *strings.Builder, rooms ...string) (stop func()) {
 		return chat.Run(ctx, js, chat.Config{Settle: 3 * time.Second, Quiet: time.Hour}, consumers.NewMonitor(), slog.New(slog.NewTextHandler(l, nil)))
 	})
 	for _, room := range rooms {
-		bridgetest.Eventually(k.t, "the room is served", func() bool {
-			_, err := k.JS.Consumer(k.t.Context(), "SESSIONS", "chat-"+room)
-			return err == nil
-		})
+		k.WaitConsumer(subjects.StreamSessions, "chat-"+room)
 	}
 	return stop
 }
 
 func (k stage) live(name, session string, viewers int) {
-	k.put(subjects.BucketLive, string(subjects.AppendToken(nil, name))+".x.1", map[string]any{"name": name, "session": session, "viewers": viewers})
+	k.Put(subjects.BucketLive, string(subjects.AppendToken(nil, name))+".x.1", map[string]any{"name": name, "session": session, "viewers": viewers})
 }
 
 func (k stage) gone(name string) {
@@ -168,7 +146,7 @@ func TestFlapping(t *testing.T) {
 		"json": `{`, "field": `{"names":["*"],"url":"generic://s3cret","template":1}`, "url": `{"names":["*"],"url":"slack://s3cret"}`,
 		"syntax": `{"names":["*"],"url":"generic://s3cret","templates":{"live":"{{"}}`, "value": `{"names":["*"],"url":"generic://s3cret","templates":{"live":"{{.Nope}}"}}`,
 	} {
-		k.put(subjects.BucketChatRooms, key, []byte(text))
+		k.Put(subjects.BucketChatRooms, key, []byte(text))
 	}
 	var l strings.Builder
 	stop := k.run(&l, "red", "broken")

@@ -6,10 +6,14 @@
 //	kit.Run(consumers.Options{Name: "audit"}, handler)
 //	kit.Publish(consumerstest.Event("publish", "lobby"))
 //	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+//
+// A consumer that is there to be killed runs in a process of its own, see ServeIfAsked.
 package consumerstest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -118,6 +122,25 @@ func (k *Kit) PublishRaw(subject string, header nats.Header, data []byte) {
 	k.send(&nats.Msg{Subject: subject, Header: header, Data: data})
 }
 
+// Put writes a key of a KV bucket: bytes as they are, anything else as JSON.
+func (k *Kit) Put(bucket, key string, value any) {
+	k.t.Helper()
+	data, ok := value.([]byte)
+	if !ok {
+		var err error
+		if data, err = json.Marshal(value); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	kv, err := k.JS.KeyValue(k.t.Context(), bucket)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if _, err := kv.Put(k.t.Context(), key, data); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
 func (k *Kit) send(msg *nats.Msg) {
 	k.t.Helper()
 	if _, err := k.JS.PublishMsg(k.t.Context(), msg); err != nil {
@@ -171,20 +194,48 @@ func (k *Kit) WaitAcked(stream, consumer string, sequence uint64) {
 	})
 }
 
-// Dead returns the letters that the consumer set aside, in order.
-func (k *Kit) Dead(consumer string) []*jetstream.RawStreamMsg {
+// WaitAllAcked is WaitAcked for everything that the stream has now.
+func (k *Kit) WaitAllAcked(stream, consumer string) {
 	k.t.Helper()
-	s, err := k.JS.Stream(k.t.Context(), subjects.StreamDead)
+	s, err := k.JS.Stream(k.t.Context(), stream)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	var letters []*jetstream.RawStreamMsg
+	k.WaitAcked(stream, consumer, s.CachedInfo().State.LastSeq)
+}
+
+// WaitConsumer waits until the durable consumer is there: what is published from then on reaches it.
+func (k *Kit) WaitConsumer(stream, consumer string) {
+	k.t.Helper()
+	bridgetest.Eventually(k.t, fmt.Sprintf("%s has the consumer %s", stream, consumer), func() bool {
+		_, err := k.JS.Consumer(k.t.Context(), stream, consumer)
+		return err == nil
+	})
+}
+
+// Dead returns the letters that the consumer set aside, in order.
+func (k *Kit) Dead(consumer string) []*jetstream.RawStreamMsg {
+	k.t.Helper()
+	return k.Stored(subjects.StreamDead, "dead."+consumer+".>")
+}
+
+// Stored returns the messages of a stream that match the filter, in order.
+func (k *Kit) Stored(stream, filter string) []*jetstream.RawStreamMsg {
+	k.t.Helper()
+	s, err := k.JS.Stream(k.t.Context(), stream)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	var stored []*jetstream.RawStreamMsg
 	for sequence := uint64(1); ; sequence++ {
-		msg, err := s.GetMsg(k.t.Context(), sequence, jetstream.WithGetMsgSubject("dead."+consumer+".>"))
-		if err != nil {
-			return letters
+		msg, err := s.GetMsg(k.t.Context(), sequence, jetstream.WithGetMsgSubject(filter))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return stored
 		}
-		letters = append(letters, msg)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		stored = append(stored, msg)
 		sequence = msg.Sequence
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -23,35 +21,16 @@ import (
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 )
 
-// urlVariable makes this test binary an instance that is there to be killed.
-const urlVariable = "NOTIFY_TEST_NATS_URL"
-
 func TestMain(m *testing.M) {
-	if url := os.Getenv(urlVariable); url != "" {
-		instance(url)
-		return
-	}
+	consumerstest.ServeIfAsked(func(ctx context.Context, js jetstream.JetStream) error {
+		return notify.Run(ctx, js, loopback, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+	})
 	goleak.VerifyTestMain(m)
-}
-
-func instance(url string) {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		panic(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		panic(err)
-	}
-	if err := notify.Run(context.Background(), js, loopback, consumers.NewMonitor(), slog.New(slog.DiscardHandler)); err != nil {
-		panic(err)
-	}
 }
 
 var loopback = notify.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
@@ -103,66 +82,24 @@ func (r *receiver) ids() map[string]int {
 	return ids
 }
 
-type log struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // run runs notify and waits until it serves these subscriptions.
-func run(t *testing.T, kit *consumerstest.Kit, cfg notify.Config, keys ...string) (monitor *consumers.Monitor, l *log, stop func()) {
+func run(t *testing.T, kit *consumerstest.Kit, cfg notify.Config, keys ...string) (monitor *consumers.Monitor, l *consumerstest.Log, stop func()) {
 	t.Helper()
-	l, monitor = &log{}, consumers.NewMonitor()
+	l, monitor = &consumerstest.Log{}, consumers.NewMonitor()
 	js := kit.JetStream()
 	stop = kit.Go(func(ctx context.Context) error {
-		return notify.Run(ctx, js, cfg, monitor, slog.New(slog.NewTextHandler(l, nil)))
+		return notify.Run(ctx, js, cfg, monitor, l.Logger())
 	})
-	ready(t, kit, keys...)
+	ready(kit, keys...)
 	return monitor, l, stop
 }
 
-func ready(t *testing.T, kit *consumerstest.Kit, keys ...string) {
-	t.Helper()
-	names := map[string]string{"notify": "EVENTS", "notify_sessions": "SESSIONS"}
+// ready waits until the subscriptions of these keys are served.
+func ready(kit *consumerstest.Kit, keys ...string) {
+	kit.WaitConsumer(subjects.StreamEvents, "notify")
+	kit.WaitConsumer(subjects.StreamSessions, "notify_sessions")
 	for _, key := range keys {
-		names["notify-"+key] = "DELIVERIES"
-	}
-	bridgetest.Eventually(t, "the consumers are there", func() bool {
-		for name, stream := range names {
-			if _, err := kit.JS.Consumer(t.Context(), stream, name); err != nil {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func put(t *testing.T, kit *consumerstest.Kit, key string, value any) {
-	t.Helper()
-	data, ok := value.([]byte)
-	if !ok {
-		var err error
-		if data, err = json.Marshal(value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketSubscriptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kv.Put(t.Context(), key, data); err != nil {
-		t.Fatal(err)
+		kit.WaitConsumer(subjects.StreamDeliveries, "notify-"+key)
 	}
 }
 
@@ -182,8 +119,8 @@ func TestWebhooks(t *testing.T) {
 	kit := consumerstest.Start(t)
 	red, all := startReceiver(t, nil), startReceiver(t, func(request) int { return 204 })
 	secret, old := notify.NewSecret(), notify.NewSecret()
-	put(t, kit, "red", notify.Document{Who: "red", Subjects: []string{"stream.publish"}, Names: []string{"red-*"}, URL: red.URL + "/hook?token=s3cret", Secrets: []string{secret}})
-	put(t, kit, "all", notify.Document{Who: "all", Subjects: []string{"stream.>", "session.*"}, URL: all.URL, Secrets: []string{secret, old}})
+	kit.Put(subjects.BucketSubscriptions, "red", notify.Document{Who: "red", Subjects: []string{"stream.publish"}, Names: []string{"red-*"}, URL: red.URL + "/hook?token=s3cret", Secrets: []string{secret}})
+	kit.Put(subjects.BucketSubscriptions, "all", notify.Document{Who: "all", Subjects: []string{"stream.>", "session.*"}, URL: all.URL, Secrets: []string{secret, old}})
 	run(t, kit, loopback, "red", "all")
 	e := consumerstest.Event("publish", "red-<1>")
 	e.ReceivedAt = time.Date(2026, 11, 23, 9, 0, 0, 5000, time.UTC)
@@ -235,15 +172,9 @@ func TestOutageAndKill(t *testing.T) {
 			return 500
 		}
 	})
-	put(t, kit, "a", notify.Document{Subjects: []string{">"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
-	cmd := exec.Command(os.Args[0])
-	cmd.Env, cmd.Stderr = append(os.Environ(), urlVariable+"="+kit.URL()), os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Wait() }()
-	defer func() { _ = cmd.Process.Kill() }() // for a test that fails
-	ready(t, kit, "a")
+	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{">"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
+	process := kit.StartProcess()
+	ready(kit, "a")
 	const events = 20
 	want := map[string]bool{}
 	for i := range events {
@@ -251,9 +182,7 @@ func TestOutageAndKill(t *testing.T) {
 		want[e.ID+"_a"] = true
 	}
 	bridgetest.Eventually(t, "some were tried", func() bool { return len(r.ids()) > events/2 })
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	process.Kill()
 	tried := r.ids()
 	close(up)
 	run(t, kit, loopback, "a")
@@ -269,7 +198,7 @@ func TestOutageAndKill(t *testing.T) {
 func TestGone(t *testing.T) {
 	kit := consumerstest.Start(t)
 	r := startReceiver(t, func(request) int { return http.StatusGone })
-	put(t, kit, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
+	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
 	run(t, kit, loopback, "a")
 	kit.Publish(consumerstest.Event("publish", "n"))
 	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketSubscriptions)
@@ -287,12 +216,8 @@ func TestGone(t *testing.T) {
 	bridgetest.Eventually(t, "it is set aside", func() bool { return len(kit.Dead("notify-a")) == 1 })
 	bridgetest.Eventually(t, "nothing more is put into the stream", func() bool {
 		before := waiting(t, kit)
-		e := kit.Publish(consumerstest.Event("publish", "n"))[0]
-		s, err := kit.JS.Stream(t.Context(), "EVENTS")
-		if err != nil || e.ID == "" {
-			t.Fatal(err)
-		}
-		kit.WaitAcked("EVENTS", "notify", s.CachedInfo().State.LastSeq)
+		kit.Publish(consumerstest.Event("publish", "n"))
+		kit.WaitAllAcked(subjects.StreamEvents, "notify")
 		return waiting(t, kit) == before
 	})
 }
@@ -307,16 +232,16 @@ func TestOthersAreUnharmed(t *testing.T) {
 	fast := startReceiver(t, nil)
 	private := startReceiver(t, nil)
 	s := []string{notify.NewSecret()}
-	put(t, kit, "slow", notify.Document{Subjects: []string{"stream.>"}, URL: slow.URL, Secrets: s})
-	put(t, kit, "fast", notify.Document{Subjects: []string{"stream.>"}, URL: fast.URL, Secrets: s})
-	put(t, kit, "private", notify.Document{Subjects: []string{"stream.>"}, URL: strings.Replace(private.URL, "127.0.0.1", "[::1]", 1) + "/s3cret", Secrets: s})
-	put(t, kit, "text", notify.Document{Subjects: []string{"stream.publish"}, Names: []string{"*7"}, URL: "generic+" + fast.URL + "/text?key=s3cret&disabletls=yes"})
+	kit.Put(subjects.BucketSubscriptions, "slow", notify.Document{Subjects: []string{"stream.>"}, URL: slow.URL, Secrets: s})
+	kit.Put(subjects.BucketSubscriptions, "fast", notify.Document{Subjects: []string{"stream.>"}, URL: fast.URL, Secrets: s})
+	kit.Put(subjects.BucketSubscriptions, "private", notify.Document{Subjects: []string{"stream.>"}, URL: strings.Replace(private.URL, "127.0.0.1", "[::1]", 1) + "/s3cret", Secrets: s})
+	kit.Put(subjects.BucketSubscriptions, "text", notify.Document{Subjects: []string{"stream.publish"}, Names: []string{"*7"}, URL: "generic+" + fast.URL + "/text?key=s3cret&disabletls=yes"})
 	for key, value := range map[string]string{
 		"json": `{"who":`, "field": `{"who":"x","subject":["stream.>"]}`, "none": `{}`, "filter": `{"subjects":["stream..x"],"url":"https://s3cret.example","secrets":["whsec_x"]}`,
 		"secret": `{"subjects":["stream.>"],"url":"https://example.org/s3cret","secrets":["s3cret"]}`, "service": `{"subjects":["stream.>"],"url":"nowhere://s3cret@x"}`,
 		"slack": `{"subjects":["stream.>"],"url":"slack://s3cret"}`, "two": `{} {}`, "a.b": `{"subjects":["stream.>"]}`, "kind": `{"subjects":"s3cret"}`,
 	} {
-		put(t, kit, key, []byte(value))
+		kit.Put(subjects.BucketSubscriptions, key, []byte(value))
 	}
 	monitor, l, _ := run(t, kit, loopback, "slow", "fast", "private", "text")
 	const events = 300

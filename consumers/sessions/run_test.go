@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,34 +17,15 @@ import (
 	"bintubridge/consumers/sessions"
 	"bintubridge/subjects"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 )
 
-// urlVariable makes this test binary an instance that is there to be killed.
-const urlVariable = "SESSIONS_TEST_NATS_URL"
-
 func TestMain(m *testing.M) {
-	if url := os.Getenv(urlVariable); url != "" {
-		instance(url)
-		return
-	}
+	consumerstest.ServeIfAsked(func(ctx context.Context, js jetstream.JetStream) error {
+		return sessions.Run(ctx, js, config, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+	})
 	goleak.VerifyTestMain(m)
-}
-
-func instance(url string) {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		panic(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		panic(err)
-	}
-	if err := sessions.Run(context.Background(), js, config, consumers.NewMonitor(), slog.New(slog.DiscardHandler)); err != nil {
-		panic(err)
-	}
 }
 
 var config = sessions.Config{Timeout: 2 * time.Second, Grace: time.Second, Lease: time.Second}
@@ -73,16 +51,8 @@ func event(call, name, clientID string) subjects.Event {
 // told returns what SESSIONS holds, subject and session.
 func told(t *testing.T, kit *consumerstest.Kit) map[string]int {
 	t.Helper()
-	s, err := kit.JS.Stream(t.Context(), subjects.StreamSessions)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]int{}
-	for sequence := uint64(1); sequence <= s.CachedInfo().State.LastSeq; sequence++ {
-		msg, err := s.GetMsg(t.Context(), sequence)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, msg := range kit.Stored(subjects.StreamSessions, "session.>") {
 		session, err := subjects.DecodeSession(msg.Data)
 		if err != nil || session.ID != msg.Header.Get(subjects.HeaderMsgID) || "session."+session.ID[strings.LastIndexByte(session.ID, '-')+1:] != msg.Subject {
 			t.Errorf("%s: %+v, %v", msg.Subject, session, err)
@@ -182,14 +152,8 @@ func TestFenced(t *testing.T) {
 // What lies in the bucket and is not live is swept away.
 func TestStaleLiveIsSwept(t *testing.T) {
 	kit := consumerstest.Start(t)
-	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketLive)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, value := range []string{`{"name":"gone"}`, "{"} {
-		if _, err := kv.Put(t.Context(), fmt.Sprint("gone.x.", len(value)), []byte(value)); err != nil {
-			t.Fatal(err)
-		}
+		kit.Put(subjects.BucketLive, fmt.Sprint("gone.x.", len(value)), []byte(value))
 	}
 	run(kit, patient)
 	kit.Publish(event("publish", "lobby", "1"))
@@ -223,33 +187,15 @@ func withoutWindow(t *testing.T, kit *consumerstest.Kit) {
 	}
 }
 
-// startInstance returns one in a process of its own, and what kills it.
-func startInstance(t *testing.T, kit *consumerstest.Kit) (kill func()) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), urlVariable+"="+kit.URL())
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return sync.OnceFunc(func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		_ = cmd.Wait() // it was killed
-	})
-}
-
 // A loss is no event. Who takes over knows of it all the same, and that it came before what was
 // heard of the session later.
 func TestLossIsRepeated(t *testing.T) {
 	kit := consumerstest.Start(t)
 	withoutWindow(t, kit)
-	kill := startInstance(t, kit)
-	defer kill()
+	process := kit.StartProcess()
 	kit.Publish(event("publish", "lobby", "1"))
 	bridgetest.Eventually(t, "it is lost", func() bool { return told(t, kit)["kit-1-lost"] == 1 })
-	kill()
+	process.Kill()
 	kit.Publish(event("update_publish", "lobby", "1"), event("publish_done", "lobby", "1"))
 	run(kit, config)
 	bridgetest.Eventually(t, "what was alive after all has ended", func() bool { return told(t, kit)["kit-2-ended"] == 1 })
@@ -267,7 +213,7 @@ func TestKilled(t *testing.T) {
 	const rounds, each = 4, 40
 	want := map[string]int{}
 	for round := range rounds {
-		kill := startInstance(t, kit)
+		process := kit.StartProcess()
 		var last string
 		for i := range each {
 			name, client := fmt.Sprint("n", i%7), fmt.Sprint(round*each+i)
@@ -286,7 +232,7 @@ func TestKilled(t *testing.T) {
 		// Killed at some point: as soon as some, or all but the lost ones, are told.
 		some := round * each / 2
 		bridgetest.Eventually(t, "some are told", func() bool { return len(told(t, kit)) > some })
-		kill()
+		process.Kill()
 	}
 	run(kit, config)
 	bridgetest.Eventually(t, "all is told", func() bool { return len(told(t, kit)) >= len(want) })
