@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // BenchmarkRun is from JetStream into the tables, one event an iteration. Server and
@@ -30,7 +33,7 @@ func measure(b *testing.B, dsn string, batch int) {
 		e.TCURL, e.FlashVer = "rtmp://example.org/live", "FMLE/3.0"
 		e.Custom.Add("foo", "bar")
 		e.Custom.Add("batz", "12345")
-		if _, err := kit.JS.PublishMsgAsync(consumerstest.EventMessage(e)); err != nil {
+		if _, err := kit.JS.PublishMsgAsync(consumerstest.EventMessage(e), jetstream.WithStallWait(bridgetest.Timeout)); err != nil {
 			b.Fatal(err)
 		}
 	}

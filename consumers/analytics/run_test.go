@@ -45,7 +45,7 @@ func load(t *testing.T, kit *consumerstest.Kit, n int) (bytes int64) {
 	rand.Shuffle(len(messages), func(i, j int) { messages[i], messages[j] = messages[j], messages[i] })
 	for _, m := range messages {
 		m.Header.Del(subjects.HeaderMsgID) // JetStream is not to find the repeats
-		if _, err := kit.JS.PublishMsgAsync(m); err != nil {
+		if _, err := kit.JS.PublishMsgAsync(m, jetstream.WithStallWait(bridgetest.Timeout)); err != nil {
 			t.Fatal(err)
 		}
 	}
