@@ -92,7 +92,7 @@ func (b *Bridge) open() (err error) {
 		b.embedded, err = embed.Start(embed.Options{
 			Listen: b.cfg.EmbeddedListen, StoreDir: filepath.Join(b.cfg.DataDir, "nats"),
 			MaxStore: 2 * provisioning.Storage(), // as much again for streams of others
-			User:     b.cfg.NATSUser, Password: b.cfg.NATSPassword, Token: b.cfg.NATSToken,
+			User:     b.cfg.NATS.User, Password: b.cfg.NATS.Password, Token: b.cfg.NATS.Token,
 			Log: b.log,
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"bintubridge/bridge/spool"
 	"bintubridge/bridge/webhook"
 	"bintubridge/subjects"
+	"bintubridge/subjects/natsenv"
 	"bintubridge/subjects/provision"
 )
 
@@ -15,15 +16,8 @@ import (
 // default and its meaning, as bridge -h prints them. Variables tagged secret may
 // also be given as <NAME>_FILE, the path of a file that holds the value.
 type Config struct {
-	NATSURL      string `env:"NATS_URL" secret:"true" doc:"outside NATS servers, comma-separated; empty starts the embedded one"`
-	NATSCreds    string `env:"NATS_CREDS" doc:"credentials file for NATS"`
-	NATSUser     string `env:"NATS_USER" doc:"user name for NATS, with NATS_PASSWORD; the embedded server asks its clients for it too"`
-	NATSPassword string `env:"NATS_PASSWORD" secret:"true" doc:"password for NATS_USER"`
-	NATSToken    string `env:"NATS_TOKEN" secret:"true" doc:"token for NATS; the embedded server asks its clients for it too"`
-	NATSNKey     string `env:"NATS_NKEY" doc:"NKEY seed file for NATS"`
-	NATSCA       string `env:"NATS_CA" doc:"file of certificate authorities that NATS servers are checked by"`
-	NATSCert     string `env:"NATS_CERT" doc:"client certificate file for NATS, with NATS_KEY"`
-	NATSKey      string `env:"NATS_KEY" doc:"key file for NATS_CERT"`
+	NATSURL string `env:"NATS_URL" secret:"true" doc:"outside NATS servers, comma-separated; empty starts the embedded one"`
+	NATS    natsenv.Auth
 
 	Name      string     `env:"BRIDGE_NAME" doc:"this bridge's name in events and status (default: the host name)"`
 	DataDir   string     `env:"BRIDGE_DATA_DIR" envDefault:"./bridge-data" doc:"spool, rule snapshot and embedded NATS; one bridge a folder"`
@@ -57,7 +51,7 @@ type Config struct {
 	SpoolMaxBytes     Size           `env:"BRIDGE_SPOOL_MAX_BYTES" envDefault:"1GiB" doc:"disk for events that JetStream has not acked yet"`
 	SpoolFull         FullPolicy     `env:"BRIDGE_SPOOL_FULL" envDefault:"answer" doc:"when the spool takes no more: answer (the event is lost and counted) or reject (503)"`
 
-	EmbeddedListen string `env:"BRIDGE_EMBEDDED_LISTEN" envDefault:"127.0.0.1:4222" doc:"where the embedded NATS server takes other clients"`
+	EmbeddedListen string `env:"BRIDGE_EMBEDDED_LISTEN" envDefault:"127.0.0.1:4222" doc:"where the embedded NATS server takes other clients; it asks them for NATS_TOKEN, or NATS_USER and NATS_PASSWORD"`
 	AdminListen    string `env:"BRIDGE_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" doc:"health, metrics and status"`
 	AdminToken     string `env:"BRIDGE_ADMIN_TOKEN" secret:"true" doc:"bearer token for the admin listener beyond loopback; /livez, /readyz and /metrics need none"`
 }

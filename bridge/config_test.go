@@ -75,8 +75,8 @@ func TestSecretFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg, err := Load([]string{"BRIDGE_NAME=n", "BRIDGE_HOOK_SECRETS_FILE=" + path, "NATS_USER=u", "NATS_PASSWORD_FILE=" + path})
-	if err != nil || !slices.Equal(cfg.HookSecrets, []string{"from-a-file"}) || cfg.NATSPassword != "from-a-file" {
-		t.Errorf("%v %q %q", err, cfg.HookSecrets, cfg.NATSPassword)
+	if err != nil || !slices.Equal(cfg.HookSecrets, []string{"from-a-file"}) || cfg.NATS.Password != "from-a-file" {
+		t.Errorf("%v %q %q", err, cfg.HookSecrets, cfg.NATS.Password)
 	}
 	_, err = Load([]string{"BRIDGE_HOOK_SECRETS=x", "BRIDGE_HOOK_SECRETS_FILE=" + path})
 	if err == nil || !strings.Contains(err.Error(), "both set") {

@@ -3,13 +3,12 @@ package bridge
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"bintubridge/bridge/embed"
+	"bintubridge/subjects/natsenv"
 )
 
 // link is a connection to NATS, with what is known of it. Health and metrics go by that: asked
@@ -41,20 +40,10 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 	l := &link{}
 	l.last.Store(&linkState{status: nats.CONNECTING})
 	log = log.With("connection", use)
-	var told string // the last reason logged
-	opts := []nats.Option{
-		nats.Name("bridge " + cfg.Name + " " + use),
+	var told string                   // the last reason logged
+	opts := append(natsenv.Lasting(), // events wait in the spool, not in the connection
+		nats.Name("bridge "+cfg.Name+" "+use),
 		nats.CustomInboxPrefix("_INBOX_bridge"),
-		nats.MaxReconnects(-1),
-		nats.RetryOnFailedConnect(true),
-		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(500 * time.Millisecond),
-		nats.ReconnectJitter(500*time.Millisecond, 2*time.Second),
-		nats.ReconnectBufSize(-1), // the spool is the buffer, and it is on disk
-		nats.PingInterval(10 * time.Second),
-		nats.MaxPingsOutstanding(2),
-		nats.Timeout(3 * time.Second),
-		nats.FlusherTimeout(5 * time.Second),
 		nats.ConnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected"); connected() }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected again"); connected() }),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
@@ -72,13 +61,13 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("NATS reports", "error", err)
 		}),
-	}
+	)
 	url := cfg.NATSURL
 	if server != nil {
 		url = server.ClientURL()
 		opts = append(opts, server.ConnectOptions()...)
 	} else {
-		auth, err := authOptions(cfg)
+		auth, err := cfg.NATS.Options()
 		if err != nil {
 			return nil, err
 		}
@@ -89,44 +78,4 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
 	return l, nil
-}
-
-// authOptions are the credentials and certificates for an outside server. Files that
-// cannot be read are the operator's to mend now, not at some reconnect.
-func authOptions(cfg Config) ([]nats.Option, error) {
-	var opts []nats.Option
-	for _, file := range []struct{ name, path string }{
-		{"NATS_CREDS", cfg.NATSCreds}, {"NATS_NKEY", cfg.NATSNKey}, {"NATS_CA", cfg.NATSCA},
-		{"NATS_CERT", cfg.NATSCert}, {"NATS_KEY", cfg.NATSKey},
-	} {
-		if file.path == "" {
-			continue
-		}
-		if _, err := os.Stat(file.path); err != nil {
-			return nil, fmt.Errorf("%s: %w", file.name, err)
-		}
-	}
-	if cfg.NATSCreds != "" {
-		opts = append(opts, nats.UserCredentials(cfg.NATSCreds))
-	}
-	if cfg.NATSNKey != "" {
-		opt, err := nats.NkeyOptionFromSeed(cfg.NATSNKey)
-		if err != nil {
-			return nil, fmt.Errorf("NATS_NKEY: %w", err)
-		}
-		opts = append(opts, opt)
-	}
-	if cfg.NATSUser != "" {
-		opts = append(opts, nats.UserInfo(cfg.NATSUser, cfg.NATSPassword))
-	}
-	if cfg.NATSToken != "" {
-		opts = append(opts, nats.Token(cfg.NATSToken))
-	}
-	if cfg.NATSCA != "" {
-		opts = append(opts, nats.RootCAs(cfg.NATSCA))
-	}
-	if cfg.NATSCert != "" {
-		opts = append(opts, nats.ClientCert(cfg.NATSCert, cfg.NATSKey))
-	}
-	return opts, nil
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
 	"time"
 
 	"bintubridge/subjects"
+	"bintubridge/subjects/natsenv"
 )
 
 const (
@@ -23,22 +23,17 @@ const (
 	secretCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 )
 
-// validate returns what each value alone, or two together, get wrong.
-func (c *Config) validate() []error {
+// Check returns what each value alone, or two together, get wrong.
+func (c Config) Check() []error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
-	if err := checkURLs(c.NATSURL); err != nil {
-		add("NATS_URL: %w", err)
+	if err := natsenv.CheckURL(c.NATSURL); err != nil {
+		problems = append(problems, err)
 	}
-	pair := func(a, aValue, b, bValue string) {
-		if (aValue == "") != (bValue == "") {
-			add("%s and %s belong together: set both or none", a, b)
-		}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		add("BRIDGE_TLS_CERT and BRIDGE_TLS_KEY belong together: set both or none")
 	}
-	pair("NATS_USER", c.NATSUser, "NATS_PASSWORD", c.NATSPassword)
-	pair("NATS_CERT", c.NATSCert, "NATS_KEY", c.NATSKey)
-	pair("BRIDGE_TLS_CERT", c.TLSCert, "BRIDGE_TLS_KEY", c.TLSKey)
 
 	for _, listener := range c.listeners() {
 		if err := checkListen(listener.addr); err != nil {
@@ -86,7 +81,7 @@ type listener struct {
 	unguarded  string // what to do about it, empty when callers are checked
 }
 
-func (c *Config) listeners() []listener {
+func (c Config) listeners() []listener {
 	hook := listener{name: "BRIDGE_LISTEN", addr: c.Listen}
 	if len(c.HookSecrets) == 0 && len(c.AllowFrom) == 0 {
 		hook.unguarded = "set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM"
@@ -94,41 +89,12 @@ func (c *Config) listeners() []listener {
 	all := []listener{hook, {name: "BRIDGE_ADMIN_LISTEN", addr: c.AdminListen}}
 	if c.NATSURL == "" {
 		nats := listener{name: "BRIDGE_EMBEDDED_LISTEN", addr: c.EmbeddedListen}
-		if c.NATSToken == "" && c.NATSUser == "" {
+		if c.NATS.Token == "" && c.NATS.User == "" {
 			nats.unguarded = "set NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
 		}
 		all = append(all, nats)
 	}
 	return all
-}
-
-// checkURLs looks at a comma-separated list of NATS servers. Its errors do not
-// show the text, which may hold a password.
-func checkURLs(list string) error {
-	if list == "" {
-		return nil
-	}
-	for i, text := range strings.Split(list, ",") {
-		text = strings.TrimSpace(text)
-		if !strings.Contains(text, "://") {
-			text = "nats://" + text
-		}
-		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" {
-			return fmt.Errorf("server %d is no URL: want nats://host:4222, several separated by commas", i+1)
-		}
-		switch u.Scheme {
-		case "nats", "tls", "ws", "wss":
-		default:
-			return fmt.Errorf("server %d has the scheme %q: want nats, tls, ws or wss", i+1, u.Scheme)
-		}
-		if port := u.Port(); port != "" {
-			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-				return fmt.Errorf("server %d has the port %q: want 1 to 65535", i+1, port)
-			}
-		}
-	}
-	return nil
 }
 
 func checkListen(addr string) error {

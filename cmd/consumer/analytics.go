@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"bintubridge/bridge/settings"
 	"bintubridge/consumers/analytics"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func newReport(environ []string) *cobra.Command {
 	var html string
 	cmd := &cobra.Command{
 		Use: "report", Short: "Show what happened, from the database", Args: cobra.NoArgs,
-		Long: "Shows what happened, from the database; NATS is not asked. Times are UTC.\n\n" + usage[analytics.Database](),
+		Long: "Shows what happened, from the database; NATS is not asked. Times are UTC.\n\n" + settings.Usage[analytics.Database](),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load[analytics.Database](environ)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"bintubridge/bridge/settings"
 	"bintubridge/consumers"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ the event's id, which stays the same. Prints one JSON object a letter.
 The consumer's name is that of its durable consumer, as in dead.NAME.stream.publish. NATS is
 found by the environment:
 
-` + usage[natsConfig](),
+` + settings.Usage[natsConfig](),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := load[commonConfig](environ)
 			if err != nil {

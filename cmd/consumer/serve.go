@@ -7,9 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"bintubridge/bridge/admin"
+	"bintubridge/bridge/settings"
 	"bintubridge/consumers"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,12 +27,26 @@ type commonConfig struct {
 	LogFormat   string     `env:"CONSUMER_LOG_FORMAT" envDefault:"text" doc:"text or json"`
 }
 
+// Check implements settings.Checker.
+func (c commonConfig) Check() []error {
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		return []error{fmt.Errorf("CONSUMER_LOG_FORMAT=%q: want text or json", c.LogFormat)}
+	}
+	return nil
+}
+
 func (c commonConfig) log(w io.Writer) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// load reads a configuration; its error lists every mistake, one a line.
+func load[T any](environ []string) (T, error) {
+	cfg, problems := settings.Load[T](settings.Lookup(environ))
+	return cfg, errors.Join(problems...)
 }
 
 // service is what a consumer runs with.
@@ -41,7 +57,7 @@ type service struct {
 }
 
 // newConsumer returns the command that runs a consumer. C is its own configuration, a struct with
-// the tags that load reads. run returns nil when its context ends.
+// the tags that package settings reads. run returns nil when its context ends.
 func newConsumer[C any](environ []string, name, short string, run func(context.Context, C, service) error) *cobra.Command {
 	type config struct {
 		Own    C
@@ -49,14 +65,14 @@ func newConsumer[C any](environ []string, name, short string, run func(context.C
 	}
 	return &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs,
-		Long: short + ".\n\nIts configuration comes from the environment:\n\n" + usage[config](),
+		Long: short + ".\n\nIts configuration comes from the environment:\n\n" + settings.Usage[config](),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load[config](environ)
 			if err != nil {
 				return fmt.Errorf("the configuration has mistakes (consumer %s -h explains every variable)\n%w", name, err)
 			}
 			log := cfg.Common.log(cmd.ErrOrStderr())
-			for _, v := range unknown[config](environ, name) {
+			for _, v := range settings.Unknown[config](environ, "CONSUMER_"+strings.ToUpper(name)+"_") {
 				log.Warn("this variable means nothing to this version, see -h", "variable", v)
 			}
 			return cfg.Common.serve(cmd.Context(), name, log, func(ctx context.Context, s service) error { return run(ctx, cfg.Own, s) })

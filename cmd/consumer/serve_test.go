@@ -94,10 +94,12 @@ func get(t *testing.T, addr, path string) string {
 // All mistakes are told together, by the variable, without secrets; -h explains each.
 func TestConfiguration(t *testing.T) {
 	never := func(context.Context, echoConfig, service) error { t.Error("it ran"); return nil }
-	environ := []string{"CONSUMER_ECHO_EVERY=soon", "CONSUMER_LOG_LEVEL=loud", "NATS_TOKEN=s3cret", "NATS_TOKEN_FILE=x"}
+	environ := []string{"CONSUMER_ECHO_EVERY=soon", "CONSUMER_LOG_LEVEL=loud", "CONSUMER_LOG_FORMAT=xml",
+		"NATS_URL=nats://u:s3cret@%zz", "NATS_USER=u", "NATS_TOKEN=s3cret", "NATS_TOKEN_FILE=x"}
 	var out bytes.Buffer
 	err := execute(t.Context(), newConsumer(environ, "echo", "Echoes", never), &out)
-	for _, want := range []string{`CONSUMER_ECHO_EVERY="soon"`, `CONSUMER_LOG_LEVEL="loud"`, "NATS_TOKEN and NATS_TOKEN_FILE are both set"} {
+	for _, want := range []string{`CONSUMER_ECHO_EVERY="soon"`, `CONSUMER_LOG_LEVEL="loud"`, `CONSUMER_LOG_FORMAT="xml": want text or json`,
+		"NATS_URL: server 1 is no URL", "NATS_USER and NATS_PASSWORD belong together", "NATS_TOKEN and NATS_TOKEN_FILE are both set"} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("error %v, want %s", err, want)
 		}
