@@ -15,7 +15,6 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 )
@@ -115,165 +114,6 @@ func TestOrderOfNames(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %v", name, got)
 		}
-	}
-}
-
-func TestRetries(t *testing.T) {
-	kit := consumerstest.Start(t)
-	kit.Publish(consumerstest.Event("publish", "lobby"))
-	var j journal
-	kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
-		if m.Delivered == 1 {
-			return errors.New("not now")
-		}
-		return j.handle(ctx, m)
-	})
-	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
-	if len(j.got) != 1 || j.got[0].Delivered != 2 || len(kit.Dead("audit")) != 0 {
-		t.Errorf("got %+v, dead %v", j.got, kit.Dead("audit"))
-	}
-}
-
-// A handler may say when it wants to try again: with the runner's own waits this took minutes.
-func TestRetryIn(t *testing.T) {
-	kit := consumerstest.Start(t)
-	kit.Publish(consumerstest.Event("publish", "lobby"))
-	kit.Run(consumers.Options{Name: "audit"}, func(_ context.Context, m *consumers.Message) error {
-		if m.Delivered < 10 {
-			return consumers.RetryIn(errors.New("not now"), time.Millisecond)
-		}
-		return consumers.RetryIn(nil, time.Hour)
-	})
-	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
-}
-
-// What cannot be handled is set aside with its reason, and holds up nothing.
-func TestPoison(t *testing.T) {
-	future := nats.Header{subjects.HeaderSpecVersion: {"2.0"}}
-	for _, tt := range []struct {
-		name    string
-		opts    consumers.Options
-		header  nats.Header
-		data    string // "" is an event
-		handler consumers.Handler
-		reason  string
-	}{
-		{"permanent", consumers.Options{}, nil, "", func(context.Context, *consumers.Message) error {
-			return fmt.Errorf("wrapped: %w", consumers.Permanent(errors.New("never\r\nX: y")))
-		}, "wrapped: never..X: y"},
-		{"panic", consumers.Options{}, nil, "", func(context.Context, *consumers.Message) error { panic("oh") }, "panicked: oh"},
-		{"tried often", consumers.Options{MaxDeliver: 1}, nil, "", func(context.Context, *consumers.Message) error {
-			return errors.New("not now")
-		}, "tried 1 times: not now"},
-		{"malformed", consumers.Options{}, nil, "{", nil, "malformed"},
-		{"no id", consumers.Options{}, nil, "{}", nil, "no id"},
-		{"future", consumers.Options{}, future, `{"id":"a-1"}`, nil, `ce-specversion is "2.0"`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			kit := consumerstest.Start(t)
-			if tt.data == "" {
-				kit.Publish(consumerstest.Event("publish", "bad"))
-			} else {
-				kit.PublishRaw("stream.publish", tt.header, []byte(tt.data))
-			}
-			sent := kit.Publish(consumerstest.Event("publish", "good"))
-			var j journal
-			tt.opts.Name = "audit"
-			kit.Run(tt.opts, func(ctx context.Context, m *consumers.Message) error {
-				if m.Name() == "good" {
-					return j.handle(ctx, m)
-				}
-				if tt.handler == nil {
-					t.Errorf("the handler got %+v", m)
-				}
-				return tt.handler(ctx, m)
-			})
-			kit.WaitAcked(subjects.StreamEvents, "audit", 2)
-			if got := j.all(); !slices.Equal(got, ids(sent)) {
-				t.Errorf("handled %v", got)
-			}
-			dead := kit.Dead("audit")
-			if len(dead) != 1 {
-				t.Fatalf("%d dead letters", len(dead))
-			}
-			h := dead[0].Header
-			if dead[0].Subject != "dead.audit.stream.publish" || h.Get("dead-consumer") != "audit" || h.Get("dead-stream") != "EVENTS" ||
-				h.Get("dead-sequence") != "1" || h.Get("dead-subject") != "stream.publish" || !strings.Contains(h.Get("dead-reason"), tt.reason) {
-				t.Errorf("letter %s: %v", dead[0].Subject, h)
-			}
-		})
-	}
-}
-
-func TestRawGetsWhatCannotBeRead(t *testing.T) {
-	kit := consumerstest.Start(t)
-	kit.PublishRaw("stream.publish", nil, []byte("{"))
-	var j journal
-	kit.Run(consumers.Options{Name: "audit", Raw: true}, j.handle)
-	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
-	if m := j.got[0]; !errors.Is(m.Err, consumers.ErrMalformed) || string(m.Data) != "{" {
-		t.Errorf("got %+v", m)
-	}
-}
-
-// A letter that is sent again reaches the consumer that gave up, and no other.
-func TestRedrive(t *testing.T) {
-	kit := consumerstest.Start(t)
-	var audit, other journal
-	broken := true
-	var mu sync.Mutex
-	kit.Run(consumers.Options{Name: "other"}, other.handle)
-	kit.Run(consumers.Options{Name: "audit"}, func(ctx context.Context, m *consumers.Message) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if broken {
-			return consumers.Permanent(errors.New("broken"))
-		}
-		return audit.handle(ctx, m)
-	})
-	sent := kit.Publish(consumerstest.Event("publish", "lobby"))
-	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
-	mu.Lock()
-	broken = false
-	mu.Unlock()
-	var letters []consumers.Letter
-	for _, dry := range []bool{true, false, false} {
-		err := consumers.Redrive(t.Context(), kit.JS, "audit", dry, func(l consumers.Letter) error {
-			letters = append(letters, l)
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(letters) != 2 || letters[0].Sent || !letters[1].Sent || letters[1].ID != sent[0].ID || letters[1].Reason != "broken" {
-		t.Errorf("letters %+v", letters)
-	}
-	kit.WaitAcked(subjects.StreamEvents, "audit", 2)
-	kit.WaitAcked(subjects.StreamEvents, "other", 2)
-	if !slices.Equal(audit.all(), ids(sent)) || !slices.Equal(other.all(), ids(sent)) || len(kit.Dead("audit")) != 0 {
-		t.Errorf("audit %v, other %v, dead %v", audit.all(), other.all(), kit.Dead("audit"))
-	}
-}
-
-// A letter as large as the server takes has no room for its reason.
-func TestLargeLetter(t *testing.T) {
-	kit := consumerstest.Start(t)
-	large := strings.Repeat("x", 1<<20)
-	kit.PublishRaw("stream.publish", nil, []byte(large))
-	var fixed journal
-	stop := kit.Run(consumers.Options{Name: "audit"}, fixed.handle)
-	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
-	stop()
-	dead := kit.Dead("audit")
-	if len(dead) != 1 || len(dead[0].Data) != 0 || dead[0].Header.Get("dead-body") != "left" {
-		t.Fatalf("dead %v", dead)
-	}
-	kit.Run(consumers.Options{Name: "audit", Raw: true}, fixed.handle)
-	err := consumers.Redrive(t.Context(), kit.JS, "audit", false, func(consumers.Letter) error { return nil })
-	// With its mark it is larger than it was: it stays where it is.
-	if !errors.Is(err, nats.ErrMaxPayload) || len(kit.Dead("audit")) != 1 {
-		t.Errorf("redrive: %v", err)
 	}
 }
 
@@ -459,25 +299,5 @@ func TestRefuses(t *testing.T) {
 	}
 	if err := consumers.Run(t.Context(), kit.JS, consumers.Options{Name: "noack"}, handler); !errors.Is(err, consumers.ErrConsumer) {
 		t.Errorf("a consumer without acks: %v", err)
-	}
-}
-
-func TestOnce(t *testing.T) {
-	kit := consumerstest.Start(t)
-	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketLive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls := 0
-	h := consumers.Once(kv, "audit", consumers.DefaultTimeout, func(context.Context, *consumers.Message) error {
-		calls++
-		if calls == 1 {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	m := &consumers.Message{ID: "a-1"}
-	if h(t.Context(), m) == nil || h(t.Context(), m) != nil || h(t.Context(), m) != nil || calls != 2 {
-		t.Errorf("%d calls", calls)
 	}
 }
