@@ -48,6 +48,10 @@ func (c *Courier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), Timeout)
 	resp, err := c.base.RoundTrip(req.WithContext(ctx))
+	if err == nil && 300 <= resp.StatusCode && resp.StatusCode < 400 {
+		_ = resp.Body.Close() // of no interest
+		err = fmt.Errorf("the receiver answered %d: redirects are not followed", resp.StatusCode)
+	}
 	if err != nil {
 		cancel()
 		if req.URL.Hostname() == telegram {
@@ -58,10 +62,6 @@ func (c *Courier) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = body{resp.Body, cancel}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		c.note(target, RetryAfter(resp.Header, time.Now()))
-	}
-	if 300 <= resp.StatusCode && resp.StatusCode < 400 {
-		_ = resp.Body.Close() // of no interest
-		return nil, fmt.Errorf("the receiver answered %d: redirects are not followed", resp.StatusCode)
 	}
 	if resp.StatusCode >= 400 && req.URL.Hostname() == telegram && !strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		_ = resp.Body.Close() // of no interest

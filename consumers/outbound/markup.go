@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // markup is what a service makes of the text it gets.
@@ -131,11 +132,19 @@ func quiet(text, marks string) string {
 		case r == '/' && strings.HasPrefix(text[i:], "//"):
 			b.WriteString(zeroWidth)
 			b.WriteRune(r)
+		case r == '.' && letterFollows(text[i+1:]): // names of hosts are links to some clients
+			b.WriteRune(r)
+			b.WriteString(zeroWidth)
 		default:
 			b.WriteRune(r)
 		}
 	}
-	return strings.ReplaceAll(b.String(), "www.", "www"+zeroWidth+".")
+	return b.String()
+}
+
+func letterFollows(text string) bool {
+	r, _ := utf8.DecodeRuneInString(text)
+	return unicode.IsLetter(r)
 }
 
 // backslashed puts a backslash before each of the marks.

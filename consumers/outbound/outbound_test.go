@@ -170,12 +170,12 @@ func TestErrorsAreRedacted(t *testing.T) {
 func TestText(t *testing.T) {
 	const hostile = "@everyone <!here> <b>*x*_y_ [a](https://evil.example)\n#ops\u202e `z` & www.a"
 	for target, want := range map[string]string{
-		"generic://x":                     "@\u200beveryone <!here> <b>*x*_y_ [a](https:\u200b//evil.example) #\u200bops `z` & www\u200b.a",
-		"slack://x":                       "@\u200beveryone &lt;!here&gt; &lt;b&gt;\u200b*x\u200b*\u200b_y\u200b_ [a](https:\u200b//evil.example) #\u200bops \u200b`z\u200b` &amp; www\u200b.a",
-		"discord://x":                     "@\u200beveryone ‹\\!here› ‹b›\\*x\\*\\_y\\_ \\[a\\]\\(https:\u200b//evil\\.example\\) \\#\u200bops \\`z\\` & www\u200b\\.a",
-		"telegram://x?parseMode=HTML":     "@\u200beveryone &lt;!here&gt; &lt;b&gt;*x*_y_ [a](https:\u200b//evil.example) #\u200bops `z` &amp; www\u200b.a",
-		"telegram://x?parsemode=Markdown": "@\u200beveryone <!here> <b>\\*x\\*\\_y\\_ \\[a](https:\u200b//evil.example) #\u200bops \\`z\\` & www\u200b.a",
-		"googlechat://x":                  "@\u200beveryone ‹!here› ‹b›\u200b*x\u200b*\u200b_y\u200b_ [a](https:\u200b//evil.example) #\u200bops \u200b`z\u200b` & www\u200b.a",
+		"generic://x":                     "@\u200beveryone <!here> <b>*x*_y_ [a](https:\u200b//evil.\u200bexample) #\u200bops `z` & www.\u200ba",
+		"slack://x":                       "@\u200beveryone &lt;!here&gt; &lt;b&gt;\u200b*x\u200b*\u200b_y\u200b_ [a](https:\u200b//evil.\u200bexample) #\u200bops \u200b`z\u200b` &amp; www.\u200ba",
+		"discord://x":                     "@\u200beveryone ‹\\!here› ‹b›\\*x\\*\\_y\\_ \\[a\\]\\(https:\u200b//evil\\.\u200bexample\\) \\#\u200bops \\`z\\` & www\\.\u200ba",
+		"telegram://x?parseMode=HTML":     "@\u200beveryone &lt;!here&gt; &lt;b&gt;*x*_y_ [a](https:\u200b//evil.\u200bexample) #\u200bops `z` &amp; www.\u200ba",
+		"telegram://x?parsemode=Markdown": "@\u200beveryone <!here> <b>\\*x\\*\\_y\\_ \\[a](https:\u200b//evil.\u200bexample) #\u200bops \\`z\\` & www.\u200ba",
+		"googlechat://x":                  "@\u200beveryone ‹!here› ‹b›\u200b*x\u200b*\u200b_y\u200b_ [a](https:\u200b//evil.\u200bexample) #\u200bops \u200b`z\u200b` & www.\u200ba",
 	} {
 		u, err := url.Parse(target)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/mattermost"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/gotify"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
@@ -19,7 +20,9 @@ import (
 
 // Shout sends messages to one shoutrrr URL, one at a time.
 type Shout struct {
-	service types.Service
+	url     string
+	service types.Service // nil when it is to be opened; of who has the turn
+	courier *Courier
 	guard   Guard
 	mail    string // host of a mail server: it is not dialed by the Courier
 	markup  markup
@@ -28,30 +31,44 @@ type Shout struct {
 }
 
 // NewShout returns what sends to the URL, by the courier, which has to be http.DefaultTransport
-// too. The error shows no secret.
+// too. It sends nothing yet. The error shows no secret.
 func NewShout(rawURL string, courier *Courier, guard Guard) (*Shout, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme == "" {
 		return nil, errors.New("the target is no URL")
 	}
-	s := &Shout{guard: guard, markup: markupOf(u), secrets: redactor(u), turn: make(chan struct{}, 1)}
-	if s.service, err = new(router.ServiceRouter).Locate(rawURL); err != nil {
-		return nil, s.redact(err)
+	s := &Shout{url: rawURL, courier: courier, guard: guard, markup: markupOf(u), secrets: redactor(u), turn: make(chan struct{}, 1)}
+	if strings.EqualFold(u.Scheme, matrix.Scheme) {
+		err = new(matrix.Config).SetURL(u) // its service logs in when it is opened
+	} else {
+		err = s.open()
 	}
-	switch service := s.service.(type) { // those that have a transport of their own
-	case *mattermost.Service:
-		service.GetHTTPClient().Transport = courier
-	case *gotify.Service:
-		service.GetHTTPClient().Transport = courier
-	case *ntfy.Service:
-		service.SetHTTPClient(&http.Client{Transport: courier})
-	case *discord.Service:
-		service.HTTPClient = once{&http.Client{Transport: courier}}
+	if err != nil {
+		return nil, s.redact(err)
 	}
 	if strings.EqualFold(u.Scheme, "smtp") {
 		s.mail = u.Hostname()
 	}
 	return s, nil
+}
+
+func (s *Shout) open() error {
+	service, err := new(router.ServiceRouter).Locate(s.url)
+	if err != nil {
+		return err
+	}
+	switch service := service.(type) { // those that have a transport of their own
+	case *mattermost.Service:
+		service.GetHTTPClient().Transport = s.courier
+	case *gotify.Service:
+		service.GetHTTPClient().Transport = s.courier
+	case *ntfy.Service:
+		service.SetHTTPClient(&http.Client{Transport: s.courier})
+	case *discord.Service:
+		service.HTTPClient = once{&http.Client{Transport: s.courier}}
+	}
+	s.service = service
+	return nil
 }
 
 // errBusy says that a service did not come back from an earlier message.
@@ -88,7 +105,15 @@ func (s *Shout) send(message string) (err error) {
 			err = s.redact(fmt.Errorf("the service panicked: %v", r))
 		}
 	}()
+	if s.service == nil {
+		if err := s.open(); err != nil {
+			return s.redact(err)
+		}
+	}
 	if err := s.service.Send(message, &types.Params{}); err != nil {
+		if _, ok := s.service.(*matrix.Service); ok {
+			s.service = nil // its login may be over: the next try logs in again
+		}
 		return s.redact(err)
 	}
 	return nil
