@@ -15,7 +15,7 @@ import (
 func newNotify(environ []string) *cobra.Command {
 	cmd := newConsumer(environ, notify.Name, "Tells subscribers of events and sessions, by signed webhooks and by shoutrrr",
 		func(ctx context.Context, cfg notify.Config, s service) error {
-			return notify.Run(ctx, s.js, cfg, s.monitor, s.log)
+			return notify.Run(ctx, s.js, newCourier(cfg.Guard()), s.monitor, s.log)
 		})
 	cmd.AddCommand(newSubscribe(environ), newUnsubscribe(environ), newSubscriptions(environ), newNotifyTest(environ), newDeliveries(environ))
 	return cmd
@@ -113,7 +113,7 @@ func newNotifyTest(environ []string) *cobra.Command {
 		Use: "test KEY", Short: "Send one notification of the type notify.test now, and say what became of it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withBook(environ, cmd, func(ctx context.Context, b *notify.Book, cfg notify.Config) error {
-				if err := b.Test(ctx, args[0], cfg); err != nil {
+				if err := b.Test(ctx, args[0], newCourier(cfg.Guard())); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), "delivered")

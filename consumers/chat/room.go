@@ -84,7 +84,7 @@ func compile(d documents.Document, courier *outbound.Courier) (*room, error) {
 		}
 	}
 	var err error
-	if r.shout, err = outbound.NewShout(doc.URL, courier, outbound.Anywhere()); err != nil {
+	if r.shout, err = outbound.NewShout(doc.URL, courier); err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
 	return r, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -51,17 +50,20 @@ type chat struct {
 	group   sync.WaitGroup
 }
 
-// Run posts until ctx ends, and then returns nil. Several instances may run.
-func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
+// Run posts by the courier, which has to be http.DefaultTransport, until ctx ends, and then returns
+// nil. Several instances may run.
+func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbound.Courier, monitor *consumers.Monitor, log *slog.Logger) error {
 	if cfg.Settle < 0 || cfg.Quiet < 0 {
 		return errors.New("CONSUMER_CHAT_SETTLE and CONSUMER_CHAT_QUIET may not be negative")
 	}
+	if err := courier.Installed(); err != nil {
+		return err
+	}
 	c := &chat{
-		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log, courier: outbound.NewCourier(outbound.Anywhere()),
+		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log, courier: courier,
 		known: make(chan struct{}), senders: map[string]context.CancelFunc{},
 	}
-	http.DefaultTransport = c.courier // shoutrrr's services take no other
-	defer c.courier.CloseIdleConnections()
+	defer courier.CloseIdleConnections()
 	watch := monitor.Watch(Name)
 	defer watch.Leave()
 	for c.memories == nil && ctx.Err() == nil {

@@ -16,12 +16,19 @@ import (
 	"bintubridge/consumers"
 	"bintubridge/consumers/chat"
 	"bintubridge/consumers/consumerstest"
+	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// courier goes anywhere: the rooms of these tests are on this machine.
+var courier = outbound.NewCourier(outbound.Anywhere())
+
+func TestMain(m *testing.M) {
+	http.DefaultTransport = courier
+	goleak.VerifyTestMain(m)
+}
 
 // server is a chat server with rooms by path.
 type server struct {
@@ -73,7 +80,7 @@ func (k stage) room(key string, s *server, d chat.Document) {
 func (k stage) run(l *strings.Builder, rooms ...string) (stop func()) {
 	js := k.JetStream()
 	stop = k.Go(func(ctx context.Context) error {
-		return chat.Run(ctx, js, chat.Config{Settle: 3 * time.Second, Quiet: time.Hour}, consumers.NewMonitor(), slog.New(slog.NewTextHandler(l, nil)))
+		return chat.Run(ctx, js, chat.Config{Settle: 3 * time.Second, Quiet: time.Hour}, courier, consumers.NewMonitor(), slog.New(slog.NewTextHandler(l, nil)))
 	})
 	for _, room := range rooms {
 		k.WaitConsumer(subjects.StreamSessions, "chat-"+room)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bintubridge/consumers/documents"
+	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -176,7 +177,7 @@ func (b *Book) Deliveries(ctx context.Context, key string) ([]Waiting, error) {
 }
 
 // Test sends one notification to the subscription, past the stream and the schedule.
-func (b *Book) Test(ctx context.Context, key string, cfg Config) error {
+func (b *Book) Test(ctx context.Context, key string, courier *outbound.Courier) error {
 	kv, err := b.js.KeyValue(ctx, subjects.BucketSubscriptions)
 	if err != nil {
 		return fmt.Errorf("KV %s: %w", subjects.BucketSubscriptions, err)
@@ -185,9 +186,11 @@ func (b *Book) Test(ctx context.Context, key string, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("subscription %s: %w", key, err)
 	}
-	p := newPost(cfg)
-	defer p.client.Close()
-	defer p.courier.CloseIdleConnections()
+	p, err := newPost(courier)
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	s, err := p.compile(documents.Document{Key: key, Value: entry.Value(), Revision: entry.Revision()})
 	if err != nil {
 		return fmt.Errorf("subscription %s: %w", key, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -50,17 +49,24 @@ type notifier struct {
 	senders map[string]*sender // by key; only of the goroutine that follows the bucket
 }
 
-// Run notifies until ctx ends, and then returns nil. Several instances may run; they share the work.
-func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
+// Guard says where notifications may go.
+func (c Config) Guard() outbound.Guard { return outbound.Guard{Allow: c.Allow} }
+
+// Run notifies by the courier, which has to be http.DefaultTransport, until ctx ends, and then
+// returns nil. Several instances may run; they share the work.
+func Run(ctx context.Context, js jetstream.JetStream, courier *outbound.Courier, monitor *consumers.Monitor, log *slog.Logger) error {
+	p, err := newPost(courier)
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	n := &notifier{
-		post: newPost(cfg), js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
+		post: p, js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
 		dead: map[string]*consumers.DeadLetters{
 			subjects.StreamEvents: consumers.NewDeadLetters(js, Name), subjects.StreamSessions: consumers.NewDeadLetters(js, SessionsName),
 		},
 		loaded: make(chan struct{}), senders: map[string]*sender{},
 	}
-	defer n.client.Close()
-	defer n.courier.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, 2)
@@ -77,14 +83,6 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consu
 	n.follow(ctx)
 	group.Wait()
 	return errors.Join(errs...)
-}
-
-// newPost sets the transport of shoutrrr's services, which take no other.
-func newPost(cfg Config) *post {
-	guard := outbound.Guard{Allow: cfg.Allow}
-	p := &post{client: outbound.NewClient(guard), courier: outbound.NewCourier(guard), guard: guard}
-	http.DefaultTransport = p.courier
-	return p
 }
 
 // follow keeps the table and a sender for each subscription, until ctx ends.

@@ -19,6 +19,7 @@ import (
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
+	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,14 +27,16 @@ import (
 	"go.uber.org/goleak"
 )
 
+// courier goes to this machine, and to the public.
+var courier = outbound.NewCourier(notify.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}.Guard())
+
 func TestMain(m *testing.M) {
+	http.DefaultTransport = courier
 	consumerstest.ServeIfAsked(func(ctx context.Context, js jetstream.JetStream) error {
-		return notify.Run(ctx, js, loopback, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+		return notify.Run(ctx, js, courier, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
 	})
 	goleak.VerifyTestMain(m)
 }
-
-var loopback = notify.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 
 // receiver is an HTTP server that keeps what it got.
 type receiver struct {
@@ -83,12 +86,12 @@ func (r *receiver) ids() map[string]int {
 }
 
 // run runs notify and waits until it serves these subscriptions.
-func run(t *testing.T, kit *consumerstest.Kit, cfg notify.Config, keys ...string) (monitor *consumers.Monitor, l *consumerstest.Log, stop func()) {
+func run(t *testing.T, kit *consumerstest.Kit, keys ...string) (monitor *consumers.Monitor, l *consumerstest.Log, stop func()) {
 	t.Helper()
 	l, monitor = &consumerstest.Log{}, consumers.NewMonitor()
 	js := kit.JetStream()
 	stop = kit.Go(func(ctx context.Context) error {
-		return notify.Run(ctx, js, cfg, monitor, l.Logger())
+		return notify.Run(ctx, js, courier, monitor, l.Logger())
 	})
 	ready(kit, keys...)
 	return monitor, l, stop
@@ -121,7 +124,7 @@ func TestWebhooks(t *testing.T) {
 	secret, old := notify.NewSecret(), notify.NewSecret()
 	kit.Put(subjects.BucketSubscriptions, "red", notify.Document{Who: "red", Subjects: []string{"stream.publish"}, Names: []string{"red-*"}, URL: red.URL + "/hook?token=s3cret", Secrets: []string{secret}})
 	kit.Put(subjects.BucketSubscriptions, "all", notify.Document{Who: "all", Subjects: []string{"stream.>", "session.*"}, URL: all.URL, Secrets: []string{secret, old}})
-	run(t, kit, loopback, "red", "all")
+	run(t, kit, "red", "all")
 	e := consumerstest.Event("publish", "red-<1>")
 	e.ReceivedAt = time.Date(2026, 11, 23, 9, 0, 0, 5000, time.UTC)
 	kit.Publish(e, consumerstest.Event("play", "red-1"), consumerstest.Event("publish", "blue-1"))
@@ -185,7 +188,7 @@ func TestOutageAndKill(t *testing.T) {
 	process.Kill()
 	tried := r.ids()
 	close(up)
-	run(t, kit, loopback, "a")
+	run(t, kit, "a")
 	bridgetest.Eventually(t, "all is delivered", func() bool { return len(r.ids()) == events && waiting(t, kit) == 0 })
 	for id := range want {
 		if n := r.ids()[id]; n <= tried[id] {
@@ -199,7 +202,7 @@ func TestGone(t *testing.T) {
 	kit := consumerstest.Start(t)
 	r := startReceiver(t, func(request) int { return http.StatusGone })
 	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
-	run(t, kit, loopback, "a")
+	run(t, kit, "a")
 	kit.Publish(consumerstest.Event("publish", "n"))
 	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketSubscriptions)
 	if err != nil {
@@ -243,7 +246,7 @@ func TestOthersAreUnharmed(t *testing.T) {
 	} {
 		kit.Put(subjects.BucketSubscriptions, key, []byte(value))
 	}
-	monitor, l, _ := run(t, kit, loopback, "slow", "fast", "private", "text")
+	monitor, l, _ := run(t, kit, "slow", "fast", "private", "text")
 	const events = 300
 	for range events {
 		kit.Publish(consumerstest.Event("publish", fmt.Sprint("n", 7)))

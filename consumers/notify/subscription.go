@@ -81,7 +81,19 @@ type subscription struct {
 type post struct {
 	client  *outbound.Client
 	courier *outbound.Courier
-	guard   outbound.Guard
+}
+
+// newPost sends by the courier, which has to be http.DefaultTransport, or an error is returned.
+func newPost(courier *outbound.Courier) (*post, error) {
+	if err := courier.Installed(); err != nil {
+		return nil, err
+	}
+	return &post{outbound.NewClient(courier.Guard()), courier}, nil
+}
+
+func (p *post) close() {
+	p.client.Close()
+	p.courier.CloseIdleConnections()
 }
 
 // compile returns the subscription, or why the document is none.
@@ -107,7 +119,7 @@ func (p *post) compile(d documents.Document) (*subscription, error) {
 		return s, nil
 	}
 	var err error
-	if s.shout, err = outbound.NewShout(s.URL, p.courier, p.guard); err != nil {
+	if s.shout, err = outbound.NewShout(s.URL, p.courier); err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
 	return s, nil

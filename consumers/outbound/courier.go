@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,22 +15,37 @@ import (
 )
 
 // Courier is the transport under shoutrrr's services. Most of them send with
-// http.DefaultTransport and take no other: the program that runs them puts a Courier there.
-// It bounds each request, goes only where the guard lets it, follows no redirects, and
+// http.DefaultTransport and take no other: a program that runs them puts its one Courier there,
+// before anything is sent. No library does that for it. It bounds each request, goes only where the guard lets it, follows no redirects, and
 // leaves a URL alone for as long as it asked with Retry-After.
 type Courier struct {
-	base http.RoundTripper
+	base  http.RoundTripper
+	guard Guard
 
 	mu    sync.Mutex
 	until map[string]time.Time // by method and URL without query: not before
 }
 
 // NewCourier returns one that goes where the guard lets it.
-func NewCourier(g Guard) *Courier { return newCourier(g.transport()) }
+func NewCourier(g Guard) *Courier { return newCourier(g.transport(), g) }
 
-func newCourier(base http.RoundTripper) *Courier {
-	return &Courier{base: base, until: map[string]time.Time{}}
+func newCourier(base http.RoundTripper, g Guard) *Courier {
+	return &Courier{base: base, guard: g, until: map[string]time.Time{}}
 }
+
+// ErrTransport says that services would send past the Courier.
+var ErrTransport = errors.New("http.DefaultTransport is not the Courier")
+
+// Installed returns an error when the Courier is not http.DefaultTransport.
+func (c *Courier) Installed() error {
+	if http.DefaultTransport != http.RoundTripper(c) {
+		return ErrTransport
+	}
+	return nil
+}
+
+// Guard says where it goes.
+func (c *Courier) Guard() Guard { return c.guard }
 
 // CloseIdleConnections is http.Client's.
 func (c *Courier) CloseIdleConnections() {

@@ -99,7 +99,7 @@ func (l *limited) RoundTrip(*http.Request) (*http.Response, error) {
 func TestRetryAfterIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := &limited{}
-		client := &http.Client{Transport: newCourier(base)}
+		client := &http.Client{Transport: newCourier(base, Guard{})}
 		get := func(target string) int {
 			resp, err := client.Get(target)
 			if err != nil {
@@ -144,7 +144,7 @@ func TestErrorsAreRedacted(t *testing.T) {
 	}))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "https://")
-	courier := newCourier(server.Client().Transport)
+	courier := newCourier(server.Client().Transport, Guard{})
 	for _, target := range []string{
 		"generic+http://" + host + "/s3cretpath?token=s3cretquery", "mattermost://user@" + host + "/s3crets3crets3crets3crets3/channel",
 		"rocketchat://" + host + "/s3cretone/s3crettwo/@user", "gotify://" + host + "/As3cretsecret12", "ntfy://user:s3cretpass@" + host + "/topic",
@@ -153,7 +153,7 @@ func TestErrorsAreRedacted(t *testing.T) {
 	} {
 		previous := http.DefaultTransport
 		http.DefaultTransport = courier
-		s, err := NewShout(target, courier, Guard{})
+		s, err := NewShout(target, courier)
 		if err == nil {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			err = s.Send(ctx, "hello")

@@ -47,7 +47,7 @@ func connect(t *testing.T, answer func(http.ResponseWriter, *http.Request)) (*in
 		there := req.Clone(req.Context())
 		there.Host, there.URL.Scheme, there.URL.Host = req.URL.Host, local.Scheme, local.Host
 		return wire.RoundTrip(there)
-	}))
+	}), Guard{})
 	previous := http.DefaultTransport
 	http.DefaultTransport = courier
 	t.Cleanup(func() { http.DefaultTransport = previous })
@@ -121,7 +121,7 @@ func TestPayloads(t *testing.T) {
 			`{"@type":"MessageCard","@context":"http://schema.org/extensions","summary":"@` + zw + `everyone ‹\\!her","markdown":true,"sections":[{"text":"` + backslashes + `"}]}`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := NewShout(tt.target, courier, Guard{})
+			s, err := NewShout(tt.target, courier)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestRefusals(t *testing.T) {
 					w.WriteHeader(a.code)
 					_, _ = io.WriteString(w, a.body)
 				}
-				s, err := NewShout(target, courier, Guard{})
+				s, err := NewShout(target, courier)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,7 +195,7 @@ func TestMatrixLogsIn(t *testing.T) {
 		}
 		welcome(w, r)
 	})
-	s, err := NewShout("matrix://user:s3cretpass@matrix.example/?rooms=!r:x", courier, Guard{})
+	s, err := NewShout("matrix://user:s3cretpass@matrix.example/?rooms=!r:x", courier)
 	if got := n.take(); err != nil || len(got) != 0 {
 		t.Fatalf("%v, %q", err, got)
 	}

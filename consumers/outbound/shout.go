@@ -23,7 +23,6 @@ type Shout struct {
 	url     string
 	service types.Service // nil when it is to be opened; of who has the turn
 	courier *Courier
-	guard   Guard
 	mail    string // host of a mail server: it is not dialed by the Courier
 	markup  markup
 	secrets *strings.Replacer
@@ -31,13 +30,13 @@ type Shout struct {
 }
 
 // NewShout returns what sends to the URL, by the courier, which has to be http.DefaultTransport
-// too. It sends nothing yet. The error shows no secret.
-func NewShout(rawURL string, courier *Courier, guard Guard) (*Shout, error) {
+// by then. It sends nothing yet. The error shows no secret.
+func NewShout(rawURL string, courier *Courier) (*Shout, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme == "" {
 		return nil, errors.New("the target is no URL")
 	}
-	s := &Shout{url: rawURL, courier: courier, guard: guard, markup: markupOf(u), secrets: redactor(u), turn: make(chan struct{}, 1)}
+	s := &Shout{url: rawURL, courier: courier, markup: markupOf(u), secrets: redactor(u), turn: make(chan struct{}, 1)}
 	if strings.EqualFold(u.Scheme, matrix.Scheme) {
 		err = new(matrix.Config).SetURL(u) // its service logs in when it is opened
 	} else {
@@ -129,7 +128,7 @@ func (s *Shout) checkMail(ctx context.Context) error {
 		return s.redact(err)
 	}
 	for _, addr := range addrs {
-		if err := s.guard.Check(addr); err != nil {
+		if err := s.courier.guard.Check(addr); err != nil {
 			return err
 		}
 	}
