@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 )
@@ -24,7 +25,7 @@ type Considered struct {
 	Outcome  Outcome
 	Failed   Condition // the first condition that does not hold; NoCondition unless OutcomeFailed
 	Field    string    // the custom field, when Failed is ConditionCustom or ConditionToken
-	Why      string    // what is wrong with the token, or how the expression failed, or why it is undecidable
+	Why      string    // what is wrong with the token, or how the expression failed (of a deny rule that matches, too), or why it is undecidable
 
 	rule *rule
 }
@@ -49,11 +50,8 @@ func (t *Table) Explain(in *Input, now time.Time) Explanation {
 	if d, ok := undecided(in); ok {
 		return Explanation{Decision: d}
 	}
-	considered := []Considered{}
-	s := search{query: query{in: in, now: now}, trail: &considered}
-	t.index(in.Call).visit(&s, t.keys)
-	slices.SortStableFunc(considered, Considered.compare)
-	considered = slices.CompactFunc(considered, func(a, b Considered) bool { return a.rule == b.rule })
+	s := search{query: query{in: in, now: now}}
+	considered := t.explain(&s)
 	for i := range considered {
 		if considered[i].rule == s.best && considered[i].Failed == NoCondition {
 			considered[i].Outcome = OutcomeDecides
@@ -71,8 +69,39 @@ func (c Considered) compare(other Considered) int {
 	return cmp.Compare(c.Failed, other.Failed)
 }
 
-// consider notes a candidate and the condition that failed.
-func (s *search) consider(c *candidate, index Index, failed Condition) {
+// explain runs the search, and tells of every rule that it looked at or, because
+// nothing could come of it any more, did not.
+func (t *Table) explain(s *search) []Considered {
+	told := trail{considered: []Considered{}, seen: map[candidate]bool{}}
+	s.trail = &told
+	t.index(s.in.Call).visit(s, t.keys)
+	told.others = true
+	t.index(s.in.Call).visit(&search{query: query{in: s.in, now: s.now}, trail: &told}, t.keys)
+	slices.SortStableFunc(told.considered, Considered.compare)
+	return slices.CompactFunc(told.considered, func(a, b Considered) bool { return a.rule == b.rule })
+}
+
+// trail tells of the candidates that a search is offered.
+type trail struct {
+	considered []Considered
+	seen       map[candidate]bool
+	others     bool // tell of those that were not seen, each for itself
+}
+
+// skips reports whether a candidate was told already, and makes the search ready
+// for one that was not.
+func (t *trail) skips(s *search, c candidate) bool {
+	if t.others {
+		s.query = query{in: s.in, now: s.now}
+	}
+	s.why = nil
+	return t.seen[c]
+}
+
+// note notes a candidate and the condition that failed, and reports whether the
+// candidate may become the best.
+func (t *trail) note(s *search, c candidate, index Index, failed Condition) bool {
+	t.seen[c] = true
 	seen := Considered{
 		Rule: c.rule.name, Effect: c.rule.effect, Priority: c.rule.priority, Index: index,
 		Outcome: OutcomeOutranked, Failed: failed, rule: c.rule,
@@ -80,16 +109,15 @@ func (s *search) consider(c *candidate, index Index, failed Condition) {
 	if failed != NoCondition {
 		seen.Outcome = OutcomeFailed
 	}
-	switch failed {
-	case ConditionCustom:
+	cost := errors.Is(s.why, ErrTokenCost)
+	switch {
+	case failed == ConditionCustom:
 		seen.Field = c.rule.more.failedCustom(&s.query).field
-	case ConditionToken:
-		token := c.rule.more.token
-		seen.Field, seen.Why = token.field, token.check(&s.query).Error()
-	case ConditionWhen:
-		if _, err := c.rule.more.when.eval(&s.query); err != nil {
-			seen.Why = quoteCut(err.Error(), maxComplaint)
-		}
+	case failed == ConditionToken || failed == NoCondition && cost:
+		seen.Field, seen.Why = c.rule.more.token.field, s.why.Error()
+	case s.why != nil && !cost && (failed == ConditionWhen || failed == NoCondition):
+		seen.Why = quoteCut(s.why.Error(), maxComplaint)
 	}
-	*s.trail = append(*s.trail, seen)
+	t.considered = append(t.considered, seen)
+	return !t.others
 }

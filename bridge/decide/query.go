@@ -24,6 +24,7 @@ type query struct {
 	inspected   [maxInspected]inspection
 	inspections int // how many of them are there
 
+	why       error      // what is wrong with the last token or expression where something was
 	variables *variables // of expressions; nil: none has run yet
 }
 

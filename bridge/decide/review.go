@@ -3,6 +3,7 @@ package decide
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -158,7 +159,7 @@ func Compare(before, after *Review, in *Input, received time.Time) (was, is Deci
 			return was, is, Undecidable
 		}
 	}
-	if w.many {
+	if w.many || w.spent {
 		v = Undecidable
 	}
 	return was, is, v
@@ -226,7 +227,9 @@ func (p *private) tokenHolds(q *query, w *worlds) bool {
 		return false
 	}
 	if q.in.Keys != nil && !Redacted(value) && !q.in.redactedURL() {
-		return p.token.holds(q, p.rule.effect)
+		holds := p.token.holds(q, p.rule.effect)
+		w.spent = w.spent || errors.Is(q.why, ErrTokenCost)
+		return holds
 	}
 	if p.token.jwt != nil {
 		return w.holds(question{rule: p.rule}) // its claims may differ from other rules'
@@ -238,7 +241,9 @@ func (p *private) tokenHolds(q *query, w *worlds) bool {
 // anything.
 func (p *private) whenHolds(q *query, w *worlds) bool {
 	if !q.in.redactedValue() && !q.in.redactedURL() {
-		return p.when.holds(q, p.rule.effect)
+		holds := p.when.holds(q, p.rule.effect)
+		w.spent = w.spent || errors.Is(q.why, errCost)
+		return holds
 	}
 	return w.holds(question{expression: p.rule})
 }
@@ -270,6 +275,7 @@ const maxWorlds = 64
 type worlds struct {
 	started bool
 	many    bool // there are more than maxWorlds
+	spent   bool // a request that costs too much is decided by the order in which a table looks at its rules
 	seen    int
 	asked   []answer // in this world, in the order they came up
 	known   int      // how many of asked came up in this world

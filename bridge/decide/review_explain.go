@@ -13,7 +13,7 @@ const whyUndecidable = "it depends on a value that was not recorded"
 // OutcomeUndecidable; and so is the decision when it depends on such a rule.
 func (r *Review) Explain(in *Input, received time.Time) Explanation {
 	x := r.table.Explain(in, received)
-	if _, ok := undecided(in); ok {
+	if _, ok := undecided(in); ok || !r.doubts(in) {
 		return x
 	}
 	deciders, sure := r.deciders(in, received)
@@ -45,7 +45,7 @@ func (r *Review) deciders(in *Input, received time.Time) (rules []string, sure b
 			rules = append(rules, d.Rule)
 		}
 	}
-	return rules, len(rules) == 1 && !w.many
+	return rules, len(rules) == 1 && !w.many && !w.spent
 }
 
 // doubted marks the rules of lists that may match or not, and puts those among the

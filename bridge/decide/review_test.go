@@ -201,3 +201,27 @@ func TestEveryConditionIsKnown(t *testing.T) {
 		t.Errorf("rules have the conditions %s: see review.go and lint.go", got)
 	}
 }
+
+// What a request that asked for too many tokens gets is decided by the order in which
+// the table looked at its rules, which a review that leaves values open does not have.
+func TestReviewOfTooManyTokens(t *testing.T) {
+	rules := func(tokens int) []*Document {
+		text := `{"effect":"allow","custom":{"k":["x"]}}`
+		for i := range tokens {
+			text += fmt.Sprintf(`,{"effect":"deny","priority":1,"token":{"type":"hmac","field":"t","keys":["k%d"],"bind":["name"]}}`, i)
+		}
+		return rulesDocs(t, text)
+	}
+	in := Input{Call: subjects.Publish, Name: "cam-1", Keys: NewKeys(nil), Custom: &subjects.Fields{}}
+	in.Custom.Add("k", recorded(sha256.Sum256([]byte("other"))))
+	in.Custom.Add("t", "1796000000.bmi5p1OWk1VqGNJh9foMwA")
+	for tokens, undecidable := range map[int]bool{maxInspected: false, maxInspected + 1: true} {
+		review := NewReview(Defaults{}, rules(tokens))
+		if got := review.Explain(&in, noon); got.Undecidable != undecidable {
+			t.Errorf("%d tokens: undecidable %v: %q", tokens, got.Undecidable, outcomes(got.Considered))
+		}
+		if _, _, v := Compare(review, review, &in, noon); (v == Undecidable) != undecidable {
+			t.Errorf("%d tokens: verdict %d", tokens, v)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"slices"
 	"time"
 
 	"bintubridge/subjects"
@@ -111,12 +112,11 @@ func (t *Table) explainShadow(in *Input, now time.Time) []Considered {
 	if t.shadow == nil {
 		return nil
 	}
-	considered := t.shadow.Explain(in, now).Considered
-	recorded := 0
+	var m Shadows
+	considered := t.shadow.explain(&search{query: query{in: in, now: now}, all: &m})
 	for i := range considered {
-		if c := &considered[i]; c.Failed == NoCondition && recorded < MaxShadow {
+		if c := &considered[i]; c.Failed == NoCondition && slices.Contains(m.rules[:m.used], c.rule) {
 			c.Outcome = OutcomeRecorded
-			recorded++
 		}
 	}
 	return considered

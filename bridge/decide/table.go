@@ -85,19 +85,19 @@ func (t *Table) decision(s *search) Decision {
 // search looks for the rule that decides a query.
 type search struct {
 	query
-	best  *rule         // of those that match so far; with all the last of its rules, once it is full
-	all   *Shadows      // nil unless all that match are wanted
-	trail *[]Considered // nil unless every candidate is to be told
+	best  *rule    // of those that match so far; with all the last of its rules, once it is full
+	all   *Shadows // nil unless all that match are wanted
+	trail *trail   // nil unless the candidates are to be told
 }
 
 // open reports whether a part of an index can have a rule that matters.
 func (s *search) open(r reach) bool {
-	return r.entries > 0 && (s.best == nil || s.trail != nil || r.rank >= s.best.rank())
+	return r.entries > 0 && (s.best == nil || r.rank >= s.best.rank())
 }
 
 // settled reports whether r, and whatever goes after it, cannot become the best.
 func (s *search) settled(r *rule) bool {
-	return s.best != nil && s.trail == nil && s.best.compare(r) <= 0
+	return s.best != nil && s.best.compare(r) <= 0
 }
 
 // visit offers the candidates of a posting, which may be nil, best first, as
@@ -121,9 +121,12 @@ func (s *search) visitKey(in *sieve, key uint32, index Index) {
 
 // offer checks one candidate.
 func (s *search) offer(c candidate, index Index) {
+	if s.trail != nil && s.trail.skips(s, c) {
+		return
+	}
 	failed := c.fails(&s.query)
-	if s.trail != nil {
-		s.consider(&c, index, failed)
+	if s.trail != nil && !s.trail.note(s, c, index, failed) {
+		return
 	}
 	if failed != NoCondition {
 		return

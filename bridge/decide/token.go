@@ -50,6 +50,9 @@ func (t *Token) check(q *query) error {
 // cost too much counts against the client, as the failure of an expression does.
 func (t *Token) holds(q *query, effect Effect) bool {
 	err := t.check(q)
+	if err != nil {
+		q.why = err
+	}
 	if errors.Is(err, ErrTokenCost) {
 		return effect != Allow
 	}

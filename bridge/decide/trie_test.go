@@ -166,11 +166,11 @@ func TestLargePosting(t *testing.T) {
 
 // names lists a posting in its order.
 func names(p *posting) []string {
-	trail := []Considered{}
-	s := search{query: query{in: &Input{}, now: noon}, trail: &trail}
+	told := trail{seen: map[candidate]bool{}, others: true}
+	s := search{query: query{in: &Input{}, now: noon}, trail: &told}
 	s.visit(p, IndexRest)
 	var list []string
-	for _, c := range trail {
+	for _, c := range told.considered {
 		list = append(list, c.Rule)
 	}
 	return list

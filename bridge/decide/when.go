@@ -68,6 +68,7 @@ func inCIDR(addr, network celref.Val) celref.Val {
 func (w *when) holds(q *query, effect Effect) bool {
 	yes, err := w.eval(q)
 	if err != nil {
+		q.why = err
 		return effect != Allow
 	}
 	return yes
