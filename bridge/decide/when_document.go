@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"errors"
 	"fmt"
 	"regexp/syntax"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	_ "time/tzdata" // an image without files has no zones of its own
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
@@ -53,7 +55,7 @@ func (c *compiler) when(v value) *when {
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors()[:min(len(issues.Errors()), maxWhenMistakes)] {
-			c.refuseAs(v, fmt.Sprintf("%s at line %d, column %d", quoteCut(e.Message, maxComplaint), max(e.Location.Line(), 1), max(e.Location.Column(), 0)+1), wantWhen())
+			c.refuseAs(v, quoteCut(e.Message, maxComplaint)+position(e.Location), wantWhen())
 		}
 		return nil
 	}
@@ -64,6 +66,10 @@ func (c *compiler) when(v value) *when {
 	return c.plan(v, env, checked)
 }
 
+func position(at common.Location) string {
+	return fmt.Sprintf(" at line %d, column %d", max(at.Line(), 1), max(at.Column(), 0)+1)
+}
+
 // plan makes a checked expression ready to run, unless it may cost too much.
 func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
 	const cheaper = "a cheaper expression: compare single fields, nest no exists, all, map or filter, and do in name, addr or custom what those conditions can"
@@ -72,7 +78,12 @@ func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
 		c.refuseAs(v, fmt.Sprintf("an expression that may cost %d, over the limit of %d", estimate.Max, maxCost), cheaper)
 		return nil
 	}
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization), cel.CostLimit(maxCost))
+	program, err := env.Program(checked, cel.CustomDecoratorV2(fold), cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization), cel.CostLimit(maxCost))
+	if fails := (*alwaysFails)(nil); errors.As(err, &fails) {
+		at := checked.NativeRep().SourceInfo().GetStartLocation(fails.id)
+		c.refuseAs(v, quoteCut(fails.Error(), maxComplaint)+position(at), wantWhen())
+		return nil
+	}
 	if err != nil {
 		c.refuseAs(v, quoteCut(err.Error(), maxComplaint), wantWhen())
 		return nil
@@ -118,12 +129,22 @@ func literalCheck(function string) func(string) string {
 		return checkPattern
 	case "inCIDR":
 		return checkNetwork
-	case overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDate,
-		overloads.TimeGetDayOfMonth, overloads.TimeGetDayOfWeek, overloads.TimeGetHours, overloads.TimeGetMinutes,
-		overloads.TimeGetSeconds, overloads.TimeGetMilliseconds:
+	}
+	if takesZone(function) {
 		return checkZone
 	}
 	return nil
+}
+
+// takesZone reports whether a function of CEL reads a clock, as it is somewhere.
+func takesZone(function string) bool {
+	switch function {
+	case overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDate,
+		overloads.TimeGetDayOfMonth, overloads.TimeGetDayOfWeek, overloads.TimeGetHours, overloads.TimeGetMinutes,
+		overloads.TimeGetSeconds, overloads.TimeGetMilliseconds:
+		return true
+	}
+	return false
 }
 
 func checkZone(zone string) string {
