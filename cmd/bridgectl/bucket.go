@@ -260,6 +260,9 @@ func (b *bucket) publish(ctx context.Context, key string, msg *nats.Msg, last ui
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return 0, fmt.Errorf("key %s: %w: it is no longer at revision %d; look at it and try again", key, errConflict, last)
 	}
+	if api != nil && api.ErrorCode == ttlDisabled {
+		err = b.ttlHint(err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("write key %s: %w", key, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -55,6 +56,20 @@ func (r *rig) bucket(ts *testscript.TestScript, name string) jetstream.KeyValue 
 // kvPut stores a file as somebody else's tool would: kvput BUCKET KEY FILE.
 func (r *rig) kvPut(ts *testscript.TestScript, _ bool, args []string) {
 	_, err := r.bucket(ts, args[0]).Put(context.Background(), args[1], []byte(ts.ReadFile(args[2])))
+	ts.Check(err)
+}
+
+// kvCreate makes a bucket of rules by somebody else's settings, which only says what
+// TTLs it takes: kvcreate BUCKET MARKERS [MAX-AGE]; markers of 0s are none, and no TTLs.
+func (r *rig) kvCreate(ts *testscript.TestScript, _ bool, args []string) {
+	markers, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	cfg := jetstream.KeyValueConfig{Bucket: args[0], History: 5, LimitMarkerTTL: markers}
+	if len(args) > 2 {
+		cfg.TTL, err = time.ParseDuration(args[2])
+		ts.Check(err)
+	}
+	_, err = r.server.JetStream().CreateKeyValue(context.Background(), cfg)
 	ts.Check(err)
 }
 

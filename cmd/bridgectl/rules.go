@@ -43,7 +43,8 @@ type pushed struct {
 	Revision uint64       `json:"revision"` // 0: nothing was written
 	DryRun   bool         `json:"dry_run,omitempty"`
 	Changes  []ruleChange `json:"changes"`
-	TTL      string       `json:"ttl,omitempty"`
+	TTL      string       `json:"ttl,omitempty"`     // as asked for
+	Warning  string       `json:"warning,omitempty"` // it will end at another time
 	Bridges  []arrival    `json:"bridges,omitempty"` // with --wait
 }
 
@@ -71,6 +72,12 @@ func (p *push) put(ctx context.Context, key string, data []byte, old *entry) err
 			return err
 		}
 		p.print("%s is at revision %d\n", key, result.Revision)
+		if p.ttl > 0 {
+			result.Warning = p.bucket.ttlWarning(ctx, result.Revision, p.ttl)
+		}
+		if result.Warning != "" {
+			p.print("warning: %s\n", result.Warning)
+		}
 	}
 	return p.finish(ctx, result)
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -20,14 +18,15 @@ it if the key is still at the revision that was shown. A document that does not
 compile is refused with all its mistakes.
 
 --ttl ends it by itself; the key's earlier versions go at once, for the server would
-put the last of them in force again. --wait waits until every bridge in KV bridges runs the new revision,
+put the last of them in force again. When the server makes another TTL of it, a warning
+says so. --wait waits until every bridge in KV bridges runs the new revision,
 and fails when one does not, within 10s or the time given: --wait=1m.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkKey(args[0]); err != nil {
 				return usageError{err}
 			}
-			if p.ttl < 0 || p.ttl > 0 && p.ttl < time.Second {
-				return usageError{errors.New("--ttl: want at least 1s")}
+			if err := checkTTL(p.ttl); err != nil {
+				return err
 			}
 			data, err := readDocument(cmd, args[1])
 			if err != nil {

@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 				"bridgestarts": r.bridgeStarts,
 				"hook":         r.hook,
 				"kvput":        r.kvPut,
+				"kvcreate":     r.kvCreate,
 				"kvdelete":     r.kvDelete,
 				"event":        r.event,
 				"stream":       func(ts *testscript.TestScript, _ bool, _ []string) { listStream(ts, r.server) },
