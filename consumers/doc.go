@@ -12,7 +12,7 @@
 //   - Messages of one stream name are handled one after the other, in the order of the
 //     stream. One that failed comes again later, when its successors may have
 //     been handled.
-//   - An error is retried, after 1 s at first and 5 min in the end. What can never
+//   - An error is retried, after 1 s at first and 5 min in the end, 30 s with RunBatch. What can never
 //     succeed is said with Permanent, and goes to the stream DEAD with its reason and
 //     nothing lost; so does a message that makes the Handler panic, that cannot be
 //     decoded, or that was tried Options.MaxDeliver times. Redrive sends it again.

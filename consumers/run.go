@@ -42,8 +42,7 @@ func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool
 	}
 	watch := opts.Monitor.Watch(opts.Name)
 	defer watch.Leave()
-	settler := &settler{opts: opts, watch: watch, dead: NewDeadLetters(js, opts.Name)}
-	p := startPool(ctx, opts, settler, h)
+	p := startPool(ctx, opts, newSettler(js, opts, watch, batches), h)
 	watchLag := startLag(ctx, js, opts, watch)
 	err = attend(ctx, js, opts, watch, p)
 	p.drain()

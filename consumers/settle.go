@@ -7,26 +7,41 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // settler tells the server what became of a message.
 type settler struct {
-	opts  Options
-	watch *Watch
-	dead  *DeadLetters
+	opts    Options
+	watch   *Watch
+	dead    *DeadLetters
+	maxWait time.Duration // between two tries of a message
+
+	handling, acking, burying trouble
+}
+
+func newSettler(js jetstream.JetStream, opts Options, watch *Watch, batches bool) *settler {
+	s := &settler{opts: opts, watch: watch, dead: NewDeadLetters(js, opts.Name), maxWait: lastWait}
+	if batches {
+		s.maxWait = lastBatchWait
+	}
+	s.handling.log, s.acking.log, s.burying.log = opts.Log, opts.Log, opts.Log
+	return s
 }
 
 // announce tells once that a batch is tried again, and returns when: all of it at the same time.
 func (s *settler) announce(batch []delivery, err error) (wait time.Duration) {
 	if err == nil || IsPermanent(err) {
+		s.handling.worked()
 		return 0
 	}
-	wait = waitFor(batch[0].Delivered)
+	wait = waitFor(batch[0].Delivered, s.maxWait)
 	var asked retryIn
 	if errors.As(err, &asked) {
 		wait = asked.wait
 	}
-	s.opts.Log.Warn("failed, and is tried again", "id", batch[0].ID, "messages", len(batch), "delivered", batch[0].Delivered, "wait", wait, "error", err)
+	s.handling.failed("failed, and is tried again", "id", batch[0].ID, "messages", len(batch), "delivered", batch[0].Delivered, "wait", wait, "error", err)
 	return wait
 }
 
@@ -53,7 +68,9 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 		err = d.msg.Ack()
 	}
 	if err != nil {
-		s.opts.Log.Warn("a message is done and cannot be acked; it comes again", "id", d.ID, "error", err)
+		s.acking.failed("a message is done and cannot be acked; it comes again", "id", d.ID, "error", err)
+	} else {
+		s.acking.worked()
 	}
 	s.watch.Processed()
 }
@@ -61,7 +78,7 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 func (s *settler) retry(d delivery, wait time.Duration) {
 	s.watch.Failed()
 	if err := d.msg.NakWithDelay(wait); err != nil {
-		s.opts.Log.Warn("it comes again after the ack wait", "id", d.ID, "error", err)
+		s.acking.failed("it comes again after the ack wait", "id", d.ID, "error", err)
 	}
 }
 
@@ -69,15 +86,16 @@ func (s *settler) retry(d delivery, wait time.Duration) {
 // copied is kept.
 func (s *settler) bury(ctx context.Context, d delivery, reason string) {
 	if err := s.dead.Put(ctx, d.Message, reason); err != nil {
-		wait := waitFor(d.Delivered)
-		s.opts.Log.Warn("a message cannot be set aside, and is tried again", "id", d.ID, "reason", oneLine(reason), "wait", wait, "error", err)
+		wait := waitFor(d.Delivered, s.maxWait)
+		s.burying.failed("a message cannot be set aside, and is tried again", "id", d.ID, "reason", oneLine(reason), "wait", wait, "error", err)
 		s.retry(d, wait)
 		return
 	}
+	s.burying.worked()
 	s.watch.Died()
 	s.opts.Log.Error("a message is dead", "id", d.ID, "stream", d.Stream, "sequence", d.Sequence, "reason", oneLine(reason))
 	if err := d.msg.TermWithReason(shorten(oneLine(reason), maxTermReason)); err != nil {
-		s.opts.Log.Warn("it comes again, and is set aside again", "id", d.ID, "error", err)
+		s.acking.failed("it comes again, and is set aside again", "id", d.ID, "error", err)
 	}
 }
 
