@@ -10,11 +10,13 @@ const (
 
 // The KV buckets.
 const (
-	BucketRules         = "rules"         // rule documents; BRIDGE_RULES_BUCKET may name another
-	BucketLive          = "live"          // one key a live publish
-	BucketBridges       = "bridges"       // one key a bridge
-	BucketSubscriptions = "subscriptions" // who is notified of what, by consumers/notify
-	BucketChatRooms     = "chat_rooms"    // which streams are told of in which chat rooms, by consumers/chat
+	BucketRules         = "rules"          // rule documents; BRIDGE_RULES_BUCKET may name another
+	BucketLive          = "live"           // one key a live publish
+	BucketBridges       = "bridges"        // one key a bridge
+	BucketSubscriptions = "subscriptions"  // who is notified of what, by consumers/notify
+	BucketChatRooms     = "chat_rooms"     // which streams are told of in which chat rooms, by consumers/chat
+	BucketSessionsState = "sessions_state" // lease and checkpoint of consumers/sessions
+	BucketChatState     = "chat_state"     // what consumers/chat has told its rooms
 )
 
 // The subjects to subscribe to.

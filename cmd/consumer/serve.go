@@ -13,6 +13,7 @@ import (
 	"bintubridge/bridge/admin"
 	"bintubridge/bridge/settings"
 	"bintubridge/consumers"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,7 +46,7 @@ func (c commonConfig) log(w io.Writer) *slog.Logger {
 
 // load reads a configuration; its error lists every mistake, one a line.
 func load[T any](environ []string) (T, error) {
-	cfg, problems := settings.Load[T](settings.Lookup(environ))
+	cfg, problems := settings.Load[T](settings.Lookup(environ), settings.Parser(provision.ParseMode))
 	return cfg, errors.Join(problems...)
 }
 

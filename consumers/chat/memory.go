@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -20,23 +21,13 @@ type memory struct {
 	Milestone int       `json:"milestone"`
 }
 
-const (
-	memoryBucket = "chat_state"
-	memoryTTL    = 30 * 24 * time.Hour
-	memoryBytes  = 64 << 20
-)
-
-func openMemories(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
-	kv, err := js.KeyValue(ctx, memoryBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: memoryBucket, Description: "what the chat consumer has told its rooms", TTL: memoryTTL, MaxBytes: memoryBytes,
-		})
+func (c *chat) openMemories(ctx context.Context) error {
+	kv, drift, err := provision.OpenBucket(ctx, c.js, subjects.BucketChatState, c.cfg.Provision)
+	for _, d := range drift {
+		c.log.Warn("the bucket differs and is left as it is", "difference", d.String())
 	}
-	if err != nil {
-		return nil, fmt.Errorf("KV %s: %w", memoryBucket, err)
-	}
-	return kv, nil
+	c.memories = kv
+	return err
 }
 
 func memoryKey(room, name string) string {
@@ -50,7 +41,7 @@ func (c *chat) recall(ctx context.Context, room, name string) (memory, error) {
 		return m, nil
 	}
 	if err != nil {
-		return m, fmt.Errorf("KV %s: %w", memoryBucket, err)
+		return m, fmt.Errorf("KV %s: %w", c.memories.Bucket(), err)
 	}
 	_ = json.Unmarshal(entry.Value(), &m) // what is not ours is forgotten
 	return m, nil
@@ -59,10 +50,10 @@ func (c *chat) recall(ctx context.Context, room, name string) (memory, error) {
 func (c *chat) remember(ctx context.Context, room, name string, m memory) error {
 	data, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("KV %s: %w", memoryBucket, err)
+		return fmt.Errorf("KV %s: %w", c.memories.Bucket(), err)
 	}
 	if _, err := c.memories.Put(ctx, memoryKey(room, name), data); err != nil {
-		return fmt.Errorf("KV %s: %w", memoryBucket, err)
+		return fmt.Errorf("KV %s: %w", c.memories.Bucket(), err)
 	}
 	return nil
 }

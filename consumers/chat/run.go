@@ -17,6 +17,7 @@ import (
 	"bintubridge/consumers/documents"
 	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -28,6 +29,8 @@ const Name = "chat"
 type Config struct {
 	Settle time.Duration `env:"CONSUMER_CHAT_SETTLE" envDefault:"15s" doc:"a begin or end is told when it has held this long; what came and went meanwhile is not"`
 	Quiet  time.Duration `env:"CONSUMER_CHAT_QUIET" envDefault:"10m" doc:"a room is told at most once in this time that a stream is back after a drop"`
+
+	Provision provision.Mode `env:"CONSUMER_PROVISION" envDefault:"auto" doc:"the bucket chat_state: auto creates it when it is missing, check only reports, off does neither"`
 }
 
 var errSettle = errors.New("it has not settled")
@@ -67,8 +70,7 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbo
 	watch := monitor.Watch(Name)
 	defer watch.Leave()
 	for c.memories == nil && ctx.Err() == nil {
-		var err error
-		if c.memories, err = openMemories(ctx, js); err != nil {
+		if err := c.openMemories(ctx); err != nil {
 			watch.Detached(err)
 			pause(ctx)
 		}

@@ -40,10 +40,8 @@ func (p position) in(info *jetstream.StreamInfo) uint64 {
 }
 
 const (
-	stateBucket = "sessions_state"
-	stateBytes  = 256 << 20
-	headKey     = "checkpoint"
-	chunkBytes  = 256 << 10 // well under a server's limit of a message
+	headKey    = "checkpoint"
+	chunkBytes = 256 << 10 // well under a server's limit of a message
 )
 
 // head says where the checkpoint lies: in one of two slots, in chunks. The next one goes to the other
@@ -65,15 +63,11 @@ type vault struct {
 }
 
 // openVault loads the last checkpoint, or the zero one when there is none.
-func openVault(ctx context.Context, js jetstream.JetStream) (*vault, checkpoint, error) {
-	kv, err := openState(ctx, js)
-	if err != nil {
-		return nil, checkpoint{}, err
-	}
+func openVault(ctx context.Context, kv jetstream.KeyValue) (*vault, checkpoint, error) {
 	v := &vault{kv: kv, revisions: map[string]uint64{}}
 	w, err := kv.Watch(ctx, headKey+".>", jetstream.MetaOnly())
 	if err != nil {
-		return nil, checkpoint{}, fmt.Errorf("KV %s: %w", stateBucket, err)
+		return nil, checkpoint{}, fmt.Errorf("KV %s: %w", kv.Bucket(), err)
 	}
 	defer func() { _ = w.Stop() }() // of no interest any more
 	for entry := range w.Updates() {
@@ -83,21 +77,7 @@ func openVault(ctx context.Context, js jetstream.JetStream) (*vault, checkpoint,
 		}
 		v.revisions[entry.Key()] = entry.Revision()
 	}
-	return nil, checkpoint{}, fmt.Errorf("KV %s: the load broke off", stateBucket)
-}
-
-// openState returns the bucket of lease and checkpoint.
-func openState(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
-	kv, err := js.KeyValue(ctx, stateBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: stateBucket, Description: "lease and checkpoint of the sessions consumer", MaxBytes: stateBytes,
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("KV %s: %w", stateBucket, err)
-	}
-	return kv, nil
+	return nil, checkpoint{}, fmt.Errorf("KV %s: the load broke off", kv.Bucket())
 }
 
 func (v *vault) load(ctx context.Context) (checkpoint, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects"
 )
 
 // noise is a state that does not compress.
@@ -23,8 +24,11 @@ func noise(n int) string {
 
 // Checkpoints of several chunks replace each other, and one of two writers is refused.
 func TestVault(t *testing.T) {
-	js := consumerstest.Start(t).JS
-	v, c, err := openVault(t.Context(), js)
+	kv, err := consumerstest.Start(t).JS.KeyValue(t.Context(), subjects.BucketSessionsState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, c, err := openVault(t.Context(), kv)
 	if err != nil || c.exists {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -33,7 +37,7 @@ func TestVault(t *testing.T) {
 		if err := v.save(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}
-		other, got, err := openVault(t.Context(), js)
+		other, got, err := openVault(t.Context(), kv)
 		if err != nil || !got.exists || got.Events != want.Events || string(got.Machine) != string(want.Machine) {
 			t.Fatalf("%d bytes: read back %+v, %v", size, got.Events, err)
 		}
@@ -41,7 +45,7 @@ func TestVault(t *testing.T) {
 			t.Errorf("%d bytes: slot %d and %d", size, other.head.Slot, v.head.Slot)
 		}
 	}
-	asleep, _, err := openVault(t.Context(), js)
+	asleep, _, err := openVault(t.Context(), kv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +57,7 @@ func TestVault(t *testing.T) {
 	if err := asleep.save(t.Context(), checkpoint{Machine: []byte(`"old"`)}); !errors.Is(err, errFenced) {
 		t.Errorf("one who was asleep: %v", err)
 	}
-	if _, got, err := openVault(t.Context(), js); err != nil || string(got.Machine) != `"y"` {
+	if _, got, err := openVault(t.Context(), kv); err != nil || string(got.Machine) != `"y"` {
 		t.Errorf("%s, %v", got.Machine, err)
 	}
 }

@@ -43,13 +43,13 @@ type derivation struct {
 }
 
 // takeUp loads the checkpoint and what was told since.
-func (r *runner) takeUp(ctx context.Context) (*derivation, error) {
+func (r *runner) takeUp(ctx context.Context, kv jetstream.KeyValue) (*derivation, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	d := &derivation{runner: r, machine: newMachine(r.cfg.Timeout, r.cfg.Grace), dead: consumers.NewDeadLetters(r.js, Name)}
 	var err error
 	var c checkpoint
-	if d.vault, c, err = openVault(ctx, r.js); err != nil {
+	if d.vault, c, err = openVault(ctx, kv); err != nil {
 		return nil, err
 	}
 	if c.exists {

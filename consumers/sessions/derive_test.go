@@ -19,8 +19,12 @@ func TestOneWhoWasAsleep(t *testing.T) {
 	r := &runner{js: kit.JetStream(), cfg: Config{Timeout: time.Minute}, watch: consumers.NewMonitor().Watch(Name), log: slog.New(slog.DiscardHandler)}
 	event := consumerstest.Event("publish", "lobby")
 	event.ID, event.ReceivedAt = "x-1", start
+	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketSessionsState)
+	if err != nil {
+		t.Fatal(err)
+	}
 	takeUp := func() *derivation {
-		d, err := r.takeUp(t.Context())
+		d, err := r.takeUp(t.Context(), kv)
 		if err != nil {
 			t.Fatal(err)
 		}

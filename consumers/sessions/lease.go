@@ -23,12 +23,8 @@ type lease struct {
 	revision uint64
 }
 
-func openLease(ctx context.Context, js jetstream.JetStream, life time.Duration) (*lease, error) {
-	kv, err := openState(ctx, js)
-	if err != nil {
-		return nil, err
-	}
-	return &lease{time: life, kv: kv, me: []byte(nuid.Next())}, nil
+func newLease(kv jetstream.KeyValue, life time.Duration) *lease {
+	return &lease{time: life, kv: kv, me: []byte(nuid.Next())}
 }
 
 // acquire waits until the lease is ours.
@@ -41,7 +37,7 @@ func (l *lease) acquire(ctx context.Context, standby func()) error {
 		case errors.Is(err, jetstream.ErrKeyNotFound):
 			l.revision, err = l.kv.Create(ctx, leaseKey, l.me)
 		case err != nil:
-			return fmt.Errorf("KV %s: %w", stateBucket, err)
+			return fmt.Errorf("KV %s: %w", l.kv.Bucket(), err)
 		case entry.Revision() != seen:
 			seen, since = entry.Revision(), time.Now()
 			err = errLeaseLost
@@ -54,7 +50,7 @@ func (l *lease) acquire(ctx context.Context, standby func()) error {
 			return nil
 		}
 		if !isTaken(err) {
-			return fmt.Errorf("KV %s: %w", stateBucket, err)
+			return fmt.Errorf("KV %s: %w", l.kv.Bucket(), err)
 		}
 		standby()
 		if err := pause(ctx, l.time/10); err != nil {

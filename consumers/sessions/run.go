@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"bintubridge/consumers"
+	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +23,8 @@ type Config struct {
 	Timeout time.Duration `env:"CONSUMER_SESSIONS_TIMEOUT" envDefault:"2m" doc:"a session of which nothing was heard for this long is lost; more than the media server's interval of updates. 0s is never"`
 	Grace   time.Duration `env:"CONSUMER_SESSIONS_GRACE" envDefault:"30s" doc:"a publisher that comes back within this time goes on with its session; its end is told that much later. 0s is none"`
 	Lease   time.Duration `env:"CONSUMER_SESSIONS_LEASE" envDefault:"10s" doc:"an instance that stands by takes over from one that was silent this long"`
+
+	Provision provision.Mode `env:"CONSUMER_PROVISION" envDefault:"auto" doc:"the bucket sessions_state: auto creates it when it is missing, check only reports, off does neither"`
 }
 
 const (
@@ -70,12 +74,11 @@ type runner struct {
 
 // turn stands by, and is the active one until ctx ends or something goes wrong.
 func (r *runner) turn(ctx context.Context) error {
-	setup, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	l, err := openLease(setup, r.js, r.cfg.Lease)
+	kv, err := r.openState(ctx)
 	if err != nil {
 		return err
 	}
+	l := newLease(kv, r.cfg.Lease)
 	standby := func() { r.watch.Attached("stands by, another instance is active") }
 	if err := l.acquire(ctx, standby); err != nil {
 		return err
@@ -89,7 +92,7 @@ func (r *runner) turn(ctx context.Context) error {
 			end(err)
 		}
 	}()
-	err = r.work(active)
+	err = r.work(active, kv)
 	if cause := context.Cause(active); errors.Is(cause, errLeaseLost) {
 		err = cause
 	}
@@ -101,9 +104,20 @@ func (r *runner) turn(ctx context.Context) error {
 	return errors.Join(err, l.release(context.WithoutCancel(ctx)))
 }
 
+// openState returns the bucket of lease and checkpoint.
+func (r *runner) openState(ctx context.Context) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	kv, drift, err := provision.OpenBucket(ctx, r.js, subjects.BucketSessionsState, r.cfg.Provision)
+	for _, d := range drift {
+		r.log.Warn("the bucket differs and is left as it is", "difference", d.String())
+	}
+	return kv, err
+}
+
 // work takes up where the last one stood, and goes on until ctx ends.
-func (r *runner) work(ctx context.Context) error {
-	d, err := r.takeUp(ctx)
+func (r *runner) work(ctx context.Context, kv jetstream.KeyValue) error {
+	d, err := r.takeUp(ctx, kv)
 	if err != nil {
 		return fmt.Errorf("take up: %w", err)
 	}

@@ -23,11 +23,13 @@ const (
 	DeliveriesBytes    = 1 << 30
 	SubscriptionsBytes = 16 << 20
 	ChatRoomsBytes     = 16 << 20
+	SessionsStateBytes = 256 << 20
+	ChatStateBytes     = 64 << 20
 
-	// DefaultStorage is their sum, 14 GiB and 304 MiB. JetStream reserves it
+	// DefaultStorage is their sum, 14 GiB and 624 MiB. JetStream reserves it
 	// when it creates them: a server with less to give refuses the last ones.
 	DefaultStorage = EventsBytes + SessionsBytes + DeadBytes + RulesBytes + LiveBytes + BridgesBytes +
-		DeliveriesBytes + SubscriptionsBytes + ChatRoomsBytes
+		DeliveriesBytes + SubscriptionsBytes + ChatRoomsBytes + SessionsStateBytes + ChatStateBytes
 )
 
 // DuplicateWindow is how long JetStream tells a repeated Nats-Msg-Id. A bridge
@@ -45,6 +47,9 @@ const DeliveriesPerSubscription = 10_000
 
 // DeliveriesAge is how long a delivery waits at most: longer than its last try, and as long as the event is kept.
 const DeliveriesAge = 7 * day
+
+// ChatStateAge is how long the chat consumer remembers what it told of a stream that is not heard of any more.
+const ChatStateAge = 30 * day
 
 // RulesMarkerTTL is the same for rules. Where a bucket keeps history, the server
 // raises a key's TTL to its markers', and a rule pushed for two seconds must not
@@ -75,6 +80,7 @@ type Options struct {
 	EventsBytes, SessionsBytes, DeadBytes               int64
 	RulesBytes, LiveBytes, BridgesBytes                 int64
 	DeliveriesBytes, SubscriptionsBytes, ChatRoomsBytes int64
+	SessionsStateBytes, ChatStateBytes                  int64
 }
 
 // Storage returns how many bytes the streams and buckets reserve on each server
@@ -90,7 +96,8 @@ func (o Options) Storage() int64 {
 // check refuses a name of the rules' bucket that NATS or another bucket refuses.
 func (o Options) check() error {
 	name := cmp.Or(o.RulesBucket, subjects.BucketRules)
-	if slices.Contains([]string{subjects.BucketLive, subjects.BucketBridges, subjects.BucketSubscriptions, subjects.BucketChatRooms}, name) {
+	taken := func(d definition) bool { return d.config.Name == "KV_"+name }
+	if name != subjects.BucketRules && slices.ContainsFunc(definitions(Options{}), taken) {
 		return fmt.Errorf("rules bucket %q: %w: the bridge keeps something else there", name, ErrBucket)
 	}
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
@@ -146,6 +153,10 @@ func definitions(o Options) []definition {
 			"who is notified of what"),
 		bucket(subjects.BucketChatRooms, 1, 0, cmp.Or(o.ChatRoomsBytes, ChatRoomsBytes),
 			"which streams are told of in which chat rooms"),
+		bucket(subjects.BucketSessionsState, 1, 0, cmp.Or(o.SessionsStateBytes, SessionsStateBytes),
+			"lease and checkpoint of the sessions consumer"),
+		bucket(subjects.BucketChatState, 1, ChatStateAge, cmp.Or(o.ChatStateBytes, ChatStateBytes),
+			"what the chat consumer has told its rooms"),
 	}
 	for i := range list {
 		list[i].config.Replicas = cmp.Or(o.Replicas, 1)

@@ -121,8 +121,8 @@ func TestStorage(t *testing.T) {
 
 	js = connect(t, startServer(t, store(provision.DefaultStorage-1)))
 	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
-	wantError(t, err, provision.ErrStorage, "KV bucket chat_rooms: cannot create it", "16777216 bytes", "max_file_store")
-	wantReport(t, report, provision.Report{Created: allObjects[:8], Missing: allObjects[8:]})
+	wantError(t, err, provision.ErrStorage, "KV bucket chat_state: cannot create it", "67108864 bytes", "max_file_store")
+	wantReport(t, report, provision.Report{Created: allObjects[:10], Missing: allObjects[10:]})
 
 	// What does not fit keeps nobody from creating what does.
 	js = connect(t, startServer(t, store(5<<30)))

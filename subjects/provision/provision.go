@@ -10,9 +10,12 @@
 //	KV bucket live     1 version a key, per-key TTL, 256 MiB
 //	KV bucket bridges  1 version a key, 30 s, 16 MiB
 //	KV bucket subscriptions, chat_rooms  1 version a key, 16 MiB
+//	KV bucket sessions_state  1 version a key, 256 MiB
+//	KV bucket chat_state      1 version a key, 30 days, 64 MiB
 //
 // All are files. Creating them is an administrator's act: a bridge whose user
-// may not create runs with BRIDGE_PROVISION=check or off.
+// may not create runs with BRIDGE_PROVISION=check or off, and so does a consumer
+// that keeps state in a bucket, with CONSUMER_PROVISION.
 package provision
 
 import (
@@ -68,7 +71,26 @@ func Ensure(ctx context.Context, js jetstream.JetStream, opts Options) (Report, 
 	return e.report, errors.Join(errs...)
 }
 
-// ensurer is one call of Ensure.
+// OpenBucket opens a bucket of those above, for a consumer that keeps its state there. Mode
+// Auto creates a missing one, Off does not ask how it differs.
+func OpenBucket(ctx context.Context, js jetstream.JetStream, name string, mode Mode) (jetstream.KeyValue, []Drift, error) {
+	e := ensurer{js: js, mode: mode, timeout: defaultTimeout}
+	for _, d := range definitions(Options{}) {
+		if mode == Off || d.config.Name != "KV_"+name {
+			continue
+		}
+		if err := e.ensure(ctx, d); err != nil {
+			return nil, nil, err
+		}
+	}
+	kv, err := js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("KV bucket %s: %w", name, err)
+	}
+	return kv, e.report.Drift, nil
+}
+
+// ensurer is one call of Ensure or OpenBucket.
 type ensurer struct {
 	js      jetstream.JetStream
 	mode    Mode

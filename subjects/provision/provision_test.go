@@ -69,6 +69,7 @@ func connect(t *testing.T, srv *server.Server, opts ...nats.Option) jetstream.Je
 var allObjects = []string{
 	"stream EVENTS", "stream SESSIONS", "stream DEAD", "KV bucket rules", "KV bucket live", "KV bucket bridges",
 	"stream DELIVERIES", "KV bucket subscriptions", "KV bucket chat_rooms",
+	"KV bucket sessions_state", "KV bucket chat_state",
 }
 
 func ensure(t *testing.T, js jetstream.JetStream, opts provision.Options) provision.Report {
@@ -128,15 +129,17 @@ func TestDefinitions(t *testing.T) {
 		batch, rollup, ttl   bool
 	}
 	want := map[string]setting{
-		"EVENTS":           {"stream.>", jetstream.DiscardNew, 7 * day, 10 << 30, -1, 10 * time.Minute, 0, true, false, false},
-		"SESSIONS":         {"session.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
-		"DEAD":             {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
-		"KV_rules":         {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Second, false, true, true},
-		"KV_live":          {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
-		"DELIVERIES":       {"delivery.>", jetstream.DiscardNew, 7 * day, 1 << 30, 10_000, 10 * time.Minute, 0, false, false, false},
-		"KV_subscriptions": {"$KV.subscriptions.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
-		"KV_chat_rooms":    {"$KV.chat_rooms.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
-		"KV_bridges":       {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},
+		"EVENTS":            {"stream.>", jetstream.DiscardNew, 7 * day, 10 << 30, -1, 10 * time.Minute, 0, true, false, false},
+		"SESSIONS":          {"session.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"DEAD":              {"dead.>", jetstream.DiscardOld, 30 * day, 1 << 30, -1, 10 * time.Minute, 0, false, false, false},
+		"KV_rules":          {"$KV.rules.>", jetstream.DiscardNew, 0, 1 << 30, 8, 2 * time.Minute, time.Second, false, true, true},
+		"KV_live":           {"$KV.live.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"DELIVERIES":        {"delivery.>", jetstream.DiscardNew, 7 * day, 1 << 30, 10_000, 10 * time.Minute, 0, false, false, false},
+		"KV_subscriptions":  {"$KV.subscriptions.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_chat_rooms":     {"$KV.chat_rooms.>", jetstream.DiscardNew, 0, 16 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_sessions_state": {"$KV.sessions_state.>", jetstream.DiscardNew, 0, 256 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_chat_state":     {"$KV.chat_state.>", jetstream.DiscardNew, 30 * day, 64 << 20, 1, 2 * time.Minute, time.Hour, false, true, true},
+		"KV_bridges":        {"$KV.bridges.>", jetstream.DiscardNew, 30 * time.Second, 16 << 20, 1, 30 * time.Second, time.Hour, false, true, true},
 	}
 	got := configs(t, js)
 	if len(got) != len(want) {
@@ -212,7 +215,7 @@ func TestKeepRules(t *testing.T) {
 	js := connect(t, startServer(t))
 	opts := provision.Options{Mode: provision.Auto, KeepRules: true, RulesBucket: "mine"}
 	report := ensure(t, js, opts)
-	if !slices.Equal(report.Missing, []string{"KV bucket mine"}) || len(report.Created) != 8 {
+	if !slices.Equal(report.Missing, []string{"KV bucket mine"}) || len(report.Created) != len(allObjects)-1 {
 		t.Errorf("missing %v, created %v", report.Missing, report.Created)
 	}
 	opts.KeepRules = false
@@ -227,6 +230,7 @@ func TestOptions(t *testing.T) {
 		Mode: provision.Auto, RulesBucket: "acme_rules", EventsBytes: 1 << 20, SessionsBytes: 2 << 20,
 		DeadBytes: 3 << 20, RulesBytes: 4 << 20, LiveBytes: 5 << 20, BridgesBytes: 6 << 20,
 		DeliveriesBytes: 7 << 20, SubscriptionsBytes: 8 << 20, ChatRoomsBytes: 9 << 20,
+		SessionsStateBytes: 10 << 20, ChatStateBytes: 11 << 20,
 	}
 	report := ensure(t, js, opts)
 	if !slices.Contains(report.Created, "KV bucket acme_rules") {
@@ -235,14 +239,14 @@ func TestOptions(t *testing.T) {
 	all := configs(t, js)
 	for name, mib := range map[string]int64{
 		"EVENTS": 1, "SESSIONS": 2, "DEAD": 3, "KV_acme_rules": 4, "KV_live": 5, "KV_bridges": 6,
-		"DELIVERIES": 7, "KV_subscriptions": 8, "KV_chat_rooms": 9,
+		"DELIVERIES": 7, "KV_subscriptions": 8, "KV_chat_rooms": 9, "KV_sessions_state": 10, "KV_chat_state": 11,
 	} {
 		if all[name].MaxBytes != mib<<20 {
 			t.Errorf("%s has %d bytes, want %d MiB", name, all[name].MaxBytes, mib)
 		}
 	}
-	if got := opts.Storage(); got != 45<<20 {
-		t.Errorf("Storage is %d, want 45 MiB", got)
+	if got := opts.Storage(); got != 66<<20 {
+		t.Errorf("Storage is %d, want 66 MiB", got)
 	}
 	if got := (provision.Options{}).Storage(); got != provision.DefaultStorage {
 		t.Errorf("Storage of the defaults is %d, want %d", got, int64(provision.DefaultStorage))
@@ -250,7 +254,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestRulesBucketNames(t *testing.T) {
-	for _, name := range []string{"live", "bridges", "subscriptions", "chat_rooms", "a.b", "a b", "*", "a/b"} {
+	for _, name := range []string{"live", "bridges", "subscriptions", "chat_rooms", "sessions_state", "chat_state", "a.b", "a b", "*", "a/b"} {
 		// The name is refused before anything is asked, so no server is needed.
 		_, err := provision.Ensure(t.Context(), nil, provision.Options{RulesBucket: name})
 		if !errors.Is(err, provision.ErrBucket) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
@@ -263,6 +267,43 @@ func TestOffAsksNothing(t *testing.T) {
 	report, err := provision.Ensure(t.Context(), nil, provision.Options{Mode: provision.Off})
 	if err != nil || !reflect.DeepEqual(report, provision.Report{}) {
 		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
+// A consumer opens the bucket of its state: it is made in mode Auto only, and never altered.
+func TestOpenBucket(t *testing.T) {
+	js := connect(t, startServer(t))
+	open := func(mode provision.Mode) ([]provision.Drift, error) {
+		kv, drift, err := provision.OpenBucket(t.Context(), js, subjects.BucketChatState, mode)
+		if err == nil && kv.Bucket() != subjects.BucketChatState {
+			t.Errorf("it is %s", kv.Bucket())
+		}
+		return drift, err
+	}
+	for _, mode := range []provision.Mode{provision.Check, provision.Off} {
+		if _, err := open(mode); !errors.Is(err, jetstream.ErrBucketNotFound) {
+			t.Errorf("%v: %v", mode, err)
+		}
+	}
+	if drift, err := open(provision.Auto); err != nil || len(drift) > 0 {
+		t.Errorf("%v, %v", drift, err)
+	}
+	all := configs(t, js)
+	if len(all) != 1 {
+		t.Errorf("it made %d streams", len(all))
+	}
+	changed := all["KV_chat_state"]
+	changed.MaxBytes = -1
+	if _, err := js.UpdateStream(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[provision.Mode]int{provision.Auto: 1, provision.Check: 1, provision.Off: 0} {
+		if drift, err := open(mode); err != nil || len(drift) != want {
+			t.Errorf("%v: %v, %v", mode, drift, err)
+		}
+	}
+	if after := configs(t, js); after["KV_chat_state"].MaxBytes != -1 {
+		t.Error("it was altered")
 	}
 }
 
