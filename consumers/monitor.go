@@ -14,7 +14,7 @@ import (
 // prometheus.Collector, and readiness. No label is anything but a consumer's name.
 type Monitor struct {
 	processed, fails, dead, redelivered *prometheus.CounterVec
-	lag, lastError                      *prometheus.GaugeVec
+	lag, lastError, refused             *prometheus.GaugeVec
 
 	mu     sync.Mutex
 	states map[string]*Watch
@@ -36,6 +36,9 @@ func NewMonitor() *Monitor {
 		lastError: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "consumer_last_error_timestamp_seconds", Help: "When a message or the connection last failed.",
 		}, []string{"consumer"}),
+		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "consumer_refused_documents", Help: "Subscriptions or chat rooms whose newest version is not understood.",
+		}, []string{"consumer"}),
 		states: map[string]*Watch{},
 	}
 }
@@ -55,7 +58,7 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *Monitor) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.processed, m.fails, m.dead, m.redelivered, m.lag, m.lastError}
+	return []prometheus.Collector{m.processed, m.fails, m.dead, m.redelivered, m.lag, m.lastError, m.refused}
 }
 
 // Check is the state of one consumer. The zero value is a failure.
@@ -106,7 +109,11 @@ type Watch struct {
 	ok     bool
 	detail string
 	drift  []string
+	broken string // what of its documents is not understood
 }
+
+// Died counts a message that the consumer of this name set aside by itself.
+func (m *Monitor) Died(name string) { m.dead.WithLabelValues(name).Inc() }
 
 // Leave ends it: the consumer is no longer part of readiness.
 func (w *Watch) Leave() {
@@ -150,6 +157,17 @@ func (w *Watch) Lag(pending, ackPending uint64) {
 	w.ackPending.Set(float64(ackPending))
 }
 
+// Refused says which documents of this kind, as in "chat rooms", are not understood.
+func (w *Watch) Refused(what string, keys []string) {
+	w.monitor.refused.WithLabelValues(w.name).Set(float64(len(keys)))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = ""
+	if len(keys) > 0 {
+		w.broken = fmt.Sprintf("%d %s are not understood: %s", len(keys), what, oneLine(shorten(strings.Join(keys, ", "), maxReason)))
+	}
+}
+
 func (w *Watch) set(ok bool, detail string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,6 +186,9 @@ func (w *Watch) check() Check {
 	c := Check{Name: w.name, OK: w.ok, Detail: w.detail}
 	if w.ok && len(w.drift) > 0 {
 		c.Degraded, c.Detail = true, fmt.Sprintf("the durable consumer differs: %s", strings.Join(w.drift, "; "))
+	}
+	if w.ok && w.broken != "" {
+		c.Degraded, c.Detail = true, w.broken
 	}
 	return c
 }

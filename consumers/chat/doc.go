@@ -9,4 +9,6 @@
 //   - A session is told of when it has settled: what came and went within Config.Settle is not
 //     told at all, and of an encoder that flaps a room hears once in Config.Quiet.
 //   - What is older than an hour is not told any more, unless the room heard of its begin.
+//   - A document that breaks leaves the version before it in force, of the eight that the bucket keeps, over
+//     restarts too. A room that has no good version is told nothing.
 package chat

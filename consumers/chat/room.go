@@ -50,8 +50,6 @@ const (
 
 // room is a document that was understood.
 type room struct {
-	key        string
-	revision   uint64
 	names      []string
 	milestones []int
 	templates  map[string]*template.Template
@@ -66,7 +64,7 @@ func compile(d documents.Document, courier *outbound.Courier) (*room, error) {
 	if err := documents.Decode(d.Value, &doc); err != nil {
 		return nil, err
 	}
-	r := &room{key: d.Key, revision: d.Revision, names: doc.Names, milestones: doc.Milestones, templates: map[string]*template.Template{}}
+	r := &room{names: doc.Names, milestones: doc.Milestones, templates: map[string]*template.Template{}}
 	if len(r.milestones) == 0 {
 		r.milestones = []int{10, 100, 1000, 10_000}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,11 +26,15 @@ const Name = "chat"
 
 // Config is what the environment says.
 type Config struct {
-	Settle time.Duration `env:"CONSUMER_CHAT_SETTLE" envDefault:"15s" doc:"a begin or end is told when it has held this long; what came and went meanwhile is not"`
+	Settle time.Duration `env:"CONSUMER_CHAT_SETTLE" envDefault:"15s" doc:"a begin or end is told when it has held this long, 3s or more; what came and went meanwhile is not"`
 	Quiet  time.Duration `env:"CONSUMER_CHAT_QUIET" envDefault:"10m" doc:"a room is told at most once in this time that a stream is back after a drop"`
 
 	Provision provision.Mode `env:"CONSUMER_PROVISION" envDefault:"auto" doc:"the bucket chat_state: auto creates it when it is missing, check only reports, off does neither"`
 }
+
+// minSettle is how long it may take until a session that was told of is in KV live, and seen there:
+// it is written and read each second.
+const minSettle = 3 * time.Second
 
 var errSettle = errors.New("it has not settled")
 
@@ -42,13 +45,13 @@ type chat struct {
 	monitor  *consumers.Monitor
 	log      *slog.Logger // of its own
 	base     *slog.Logger // that the runner marks by itself
-	courier  *outbound.Courier
 	memories jetstream.KeyValue
 
 	rooms atomic.Pointer[map[string]*room]
 	live  atomic.Pointer[map[string][]entry] // by stream name
 	known chan struct{}                      // closed when live was read
 
+	table   *documents.Table[*room]       // as senders
 	senders map[string]context.CancelFunc // only of the goroutine that follows the rooms
 	group   sync.WaitGroup
 }
@@ -56,16 +59,17 @@ type chat struct {
 // Run posts by the courier, which has to be http.DefaultTransport, until ctx ends, and then returns
 // nil. Several instances may run.
 func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbound.Courier, monitor *consumers.Monitor, log *slog.Logger) error {
-	if cfg.Settle < 0 || cfg.Quiet < 0 {
-		return errors.New("CONSUMER_CHAT_SETTLE and CONSUMER_CHAT_QUIET may not be negative")
+	if cfg.Settle < minSettle || cfg.Quiet < 0 {
+		return fmt.Errorf("CONSUMER_CHAT_SETTLE is at least %v, and CONSUMER_CHAT_QUIET not negative", minSettle)
 	}
 	if err := courier.Installed(); err != nil {
 		return err
 	}
 	c := &chat{
-		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log, courier: courier,
+		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
 		known: make(chan struct{}), senders: map[string]context.CancelFunc{},
 	}
+	c.table = documents.NewTable("chat room", func(d documents.Document) (*room, error) { return compile(d, courier) }, c.log)
 	defer courier.CloseIdleConnections()
 	watch := monitor.Watch(Name)
 	defer watch.Leave()
@@ -121,25 +125,9 @@ func (c *chat) isLive(name, session string) bool {
 	return slices.ContainsFunc((*c.live.Load())[name], func(e entry) bool { return e.Session == session })
 }
 
-// apply makes the rooms those of the bucket. One that is not understood is told of and left out.
+// apply makes the rooms those of the bucket.
 func (c *chat) apply(ctx context.Context, all []documents.Document, watch *consumers.Watch) {
-	var old map[string]*room
-	if p := c.rooms.Load(); p != nil {
-		old = *p
-	}
-	rooms, broken := map[string]*room{}, map[string]bool{}
-	for _, d := range all {
-		r := old[d.Key]
-		if r == nil || r.revision != d.Revision {
-			var err error
-			if r, err = compile(d, c.courier); err != nil {
-				broken[d.Key] = true
-				c.log.Error("a chat room is not understood; nothing is posted there", "key", d.Key, "revision", d.Revision, "error", err)
-				continue
-			}
-		}
-		rooms[d.Key] = r
-	}
+	rooms, refused := c.table.Apply(all)
 	c.rooms.Store(&rooms)
 	for key, cancel := range c.senders {
 		if rooms[key] == nil {
@@ -152,13 +140,9 @@ func (c *chat) apply(ctx context.Context, all []documents.Document, watch *consu
 			c.start(ctx, key)
 		}
 	}
-	c.tidy(ctx, rooms, broken)
-	detail := ""
-	if len(broken) > 0 {
-		watch.Failed()
-		detail = fmt.Sprintf("%d rooms are not understood: %s", len(broken), strings.Join(slices.Sorted(maps.Keys(broken)), ", "))
-	}
-	watch.Attached(detail)
+	c.tidy(ctx, all)
+	watch.Refused("chat rooms", refused)
+	watch.Attached("")
 }
 
 // start runs the consumer of a room: one message at a time, so that their order is kept.
@@ -182,7 +166,7 @@ func (c *chat) start(ctx context.Context, key string) {
 }
 
 // tidy deletes the consumers of rooms that are gone.
-func (c *chat) tidy(ctx context.Context, rooms map[string]*room, broken map[string]bool) {
+func (c *chat) tidy(ctx context.Context, all []documents.Document) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	stream, err := c.js.Stream(ctx, subjects.StreamSessions)
@@ -191,7 +175,8 @@ func (c *chat) tidy(ctx context.Context, rooms map[string]*room, broken map[stri
 	}
 	var gone []string
 	for name := range stream.ConsumerNames(ctx).Name() {
-		if key, ok := strings.CutPrefix(name, Name+"-"); ok && rooms[key] == nil && !broken[key] {
+		key, ok := strings.CutPrefix(name, Name+"-")
+		if ok && !slices.ContainsFunc(all, func(d documents.Document) bool { return d.Key == key }) {
 			gone = append(gone, name)
 		}
 	}

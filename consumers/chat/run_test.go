@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+var config = chat.Config{Settle: 3 * time.Second, Quiet: time.Hour}
+
 // server is a chat server with rooms by path.
 type server struct {
 	*httptest.Server
@@ -80,7 +82,7 @@ func (k stage) room(key string, s *server, d chat.Document) {
 func (k stage) run(l *strings.Builder, rooms ...string) (stop func()) {
 	js := k.JetStream()
 	stop = k.Go(func(ctx context.Context) error {
-		return chat.Run(ctx, js, chat.Config{Settle: 3 * time.Second, Quiet: time.Hour}, courier, consumers.NewMonitor(), slog.New(slog.NewTextHandler(l, nil)))
+		return chat.Run(ctx, js, config, courier, consumers.NewMonitor(), slog.New(slog.NewTextHandler(l, nil)))
 	})
 	for _, room := range rooms {
 		k.WaitConsumer(subjects.StreamSessions, "chat-"+room)
@@ -120,6 +122,7 @@ func (k stage) expect(s *server, want ...string) {
 
 // A stream's life in its room, word for word, over a restart and a 429; other rooms are not told.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	k := stage{consumerstest.Start(t), t}
 	s := startServer(t)
 	s.busy = 1
@@ -145,6 +148,7 @@ func TestLife(t *testing.T) {
 // An encoder that flaps is told of once, and a session that did not last not at all. A room that is broken,
 // and those that are not understood, harm no other.
 func TestFlapping(t *testing.T) {
+	t.Parallel()
 	k := stage{consumerstest.Start(t), t}
 	s := startServer(t)
 	k.room("red", s, chat.Document{Names: []string{"*"}, Templates: chat.Templates{Ended: "bye {{.Name}}"}})

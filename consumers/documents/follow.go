@@ -1,11 +1,12 @@
-// Package documents reads the KV buckets that tell consumers what to do: one key, one document. A
-// document that cannot be understood is told of, and leaves the others as they are.
+// Package documents reads the KV buckets that tell consumers what to do: one key, one document. When
+// one cannot be understood the version before it stays in force, and the others are as they were.
 package documents
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"bintubridge/subjects"
@@ -18,6 +19,7 @@ type Document struct {
 	Key      string
 	Value    []byte
 	Revision uint64
+	Earlier  []Document // versions that the bucket still keeps, since the key was deleted last, the newest first
 }
 
 const (
@@ -74,12 +76,12 @@ func Load(ctx context.Context, js jetstream.JetStream, bucket string) ([]Documen
 	if err != nil {
 		return nil, fmt.Errorf("KV %s: %w", bucket, err)
 	}
-	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	w, err := kv.WatchAll(ctx, jetstream.IncludeHistory())
 	if err != nil {
 		return nil, fmt.Errorf("KV %s: %w", bucket, err)
 	}
 	defer func() { _ = w.Stop() }() // of no interest any more
-	all := []Document{}
+	l := loading{at: map[string]int{}, all: []Document{}}
 	for {
 		select {
 		case entry, ok := <-w.Updates():
@@ -87,13 +89,40 @@ func Load(ctx context.Context, js jetstream.JetStream, bucket string) ([]Documen
 			case !ok:
 				return nil, fmt.Errorf("KV %s: the load broke off", bucket)
 			case entry == nil:
-				return all, nil
+				return l.living(), nil
 			}
-			all = append(all, Document{entry.Key(), entry.Value(), entry.Revision()})
+			l.add(entry)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("KV %s: %w", bucket, ctx.Err())
 		}
 	}
+}
+
+// loading puts the versions of each key together.
+type loading struct {
+	at  map[string]int // by key, in all
+	all []Document     // those that are deleted have no revision
+}
+
+// add takes the entries of a key in the order of their revisions.
+func (l *loading) add(entry jetstream.KeyValueEntry) {
+	next := Document{Key: entry.Key()}
+	i, known := l.at[next.Key]
+	if !known {
+		i = len(l.all)
+		l.at[next.Key], l.all = i, append(l.all, next)
+	}
+	if entry.Operation() == jetstream.KeyValuePut {
+		next.Value, next.Revision = entry.Value(), entry.Revision()
+		if last := l.all[i]; last.Revision > 0 {
+			next.Earlier = append([]Document{{Key: last.Key, Value: last.Value, Revision: last.Revision}}, last.Earlier...)
+		}
+	}
+	l.all[i] = next
+}
+
+func (l *loading) living() []Document {
+	return slices.DeleteFunc(l.all, func(d Document) bool { return d.Revision == 0 })
 }
 
 func pause(ctx context.Context) {

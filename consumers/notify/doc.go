@@ -12,4 +12,6 @@
 //   - A subscription has a consumer, two senders and room for 10,000 deliveries of its own. One whose
 //     receiver is slow or away holds up no other; what does not fit goes to DEAD.
 //   - No order.
+//   - A document that breaks leaves the version before it in force, of the eight that the bucket keeps, over
+//     restarts too. Of one that has no good version nothing is delivered, nor kept for later.
 package notify

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +16,7 @@ import (
 	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -39,9 +38,8 @@ type notifier struct {
 	*post
 	js      jetstream.JetStream
 	monitor *consumers.Monitor
-	log     *slog.Logger                      // of its own
-	base    *slog.Logger                      // that the runner marks by itself
-	dead    map[string]*consumers.DeadLetters // by stream
+	log     *slog.Logger // of its own
+	base    *slog.Logger // that the runner marks by itself
 
 	table  atomic.Pointer[map[string]*subscription]
 	loaded chan struct{} // closed when there is a table
@@ -62,9 +60,6 @@ func Run(ctx context.Context, js jetstream.JetStream, courier *outbound.Courier,
 	defer p.close()
 	n := &notifier{
 		post: p, js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
-		dead: map[string]*consumers.DeadLetters{
-			subjects.StreamEvents: consumers.NewDeadLetters(js, Name), subjects.StreamSessions: consumers.NewDeadLetters(js, SessionsName),
-		},
 		loaded: make(chan struct{}), senders: map[string]*sender{},
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -89,51 +84,23 @@ func Run(ctx context.Context, js jetstream.JetStream, courier *outbound.Courier,
 func (n *notifier) follow(ctx context.Context) {
 	watch := n.monitor.Watch(tableName)
 	defer watch.Leave()
+	compiled := documents.NewTable("subscription", n.compile, n.log)
 	documents.Follow(ctx, n.js, subjects.BucketSubscriptions, n.log, func(all []documents.Document) {
-		table, broken := n.compileAll(all)
+		table, refused := compiled.Apply(all)
 		n.table.Store(&table)
 		select {
 		case <-n.loaded:
 		default:
 			close(n.loaded)
 		}
-		keep := maps.Clone(broken)
-		n.startAndStop(ctx, table, keep)
-		n.tidy(ctx, table, keep)
-		detail := ""
-		if len(broken) > 0 {
-			watch.Failed()
-			detail = fmt.Sprintf("%d subscriptions are not understood: %s", len(broken), strings.Join(slices.Sorted(maps.Keys(broken)), ", "))
-		}
-		watch.Attached(detail)
+		n.startAndStop(ctx, table)
+		n.tidy(ctx, all)
+		watch.Refused("subscriptions", refused)
+		watch.Attached("")
 	})
 	for _, s := range n.senders {
 		s.stop()
 	}
-}
-
-// compileAll returns the subscriptions by key, and the keys of those that are not understood. One
-// that has not changed stays the same.
-func (n *notifier) compileAll(all []documents.Document) (map[string]*subscription, map[string]bool) {
-	var old map[string]*subscription
-	if p := n.table.Load(); p != nil {
-		old = *p
-	}
-	table, broken := map[string]*subscription{}, map[string]bool{}
-	for _, d := range all {
-		if s := old[d.Key]; s != nil && s.revision == d.Revision {
-			table[d.Key] = s
-			continue
-		}
-		s, err := n.compile(d)
-		if err != nil {
-			broken[d.Key] = true
-			n.log.Error("a subscription is not understood; nothing is delivered for it", "key", d.Key, "revision", d.Revision, "error", err)
-			continue
-		}
-		table[d.Key] = s
-	}
-	return table, broken
 }
 
 // fanOut puts a delivery into the stream for each subscription that wants the message.
@@ -158,17 +125,30 @@ func (n *notifier) fanOut(ctx context.Context, opts consumers.Options) error {
 	})
 }
 
-// put stores one delivery. When too many of the subscription wait already the event is set
-// aside: other subscriptions are not to wait for its receiver.
+// put stores one delivery. One that there is no room for, because too many of the subscription
+// wait or because it is too large, is set aside: other subscriptions are not to wait for it.
 func (n *notifier) put(ctx context.Context, s *subscription, m *consumers.Message) error {
 	_, err := n.js.PublishMsg(ctx, delivery(m, s.key))
-	if isFull(err) {
-		n.log.Error("too many deliveries wait for a subscription; an event is set aside in DEAD", "subscription", s.key, "id", m.ID)
-		return n.dead[m.Stream].Put(ctx, m, fmt.Sprintf("too many deliveries wait for subscription %s", s.key))
-	}
-	if err != nil {
+	var reason string
+	switch {
+	case err == nil:
+		return nil
+	case isFull(err):
+		reason = "too many deliveries wait for subscription " + s.key
+	case errors.Is(err, nats.ErrMaxPayload):
+		reason = "too large to be delivered to subscription " + s.key
+	default:
 		return fmt.Errorf("publish to %s: %w", subjects.StreamDeliveries, err)
 	}
+	name := Name
+	if m.Stream == subjects.StreamSessions {
+		name = SessionsName
+	}
+	if err := consumers.NewDeadLetters(n.js, name).Put(ctx, m, reason); err != nil {
+		return err
+	}
+	n.monitor.Died(name)
+	n.log.Error("an event is set aside in DEAD", "subscription", s.key, "id", m.ID, "reason", reason)
 	return nil
 }
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"bintubridge/consumers"
+	"bintubridge/consumers/documents"
 	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
@@ -39,7 +41,7 @@ func (n *notifier) options(key string) consumers.Options {
 
 // startAndStop makes the senders those of the table. One that is disabled has none; its deliveries
 // wait.
-func (n *notifier) startAndStop(ctx context.Context, table map[string]*subscription, keep map[string]bool) {
+func (n *notifier) startAndStop(ctx context.Context, table map[string]*subscription) {
 	for key, s := range n.senders {
 		if sub := table[key]; sub == nil || sub.Disabled != "" {
 			delete(n.senders, key)
@@ -47,7 +49,7 @@ func (n *notifier) startAndStop(ctx context.Context, table map[string]*subscript
 		}
 	}
 	for key, sub := range table {
-		if n.senders[key] != nil || sub.Disabled != "" || keep[key] {
+		if n.senders[key] != nil || sub.Disabled != "" {
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
@@ -66,7 +68,7 @@ func (n *notifier) startAndStop(ctx context.Context, table map[string]*subscript
 }
 
 // tidy deletes what subscriptions that are gone have left: their consumers and deliveries.
-func (n *notifier) tidy(ctx context.Context, table map[string]*subscription, keep map[string]bool) {
+func (n *notifier) tidy(ctx context.Context, all []documents.Document) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	stream, err := n.js.Stream(ctx, subjects.StreamDeliveries)
@@ -76,7 +78,8 @@ func (n *notifier) tidy(ctx context.Context, table map[string]*subscription, kee
 	names := stream.ConsumerNames(ctx)
 	var gone []string
 	for name := range names.Name() {
-		if key, ok := strings.CutPrefix(name, Name+"-"); ok && table[key] == nil && !keep[key] {
+		key, ok := strings.CutPrefix(name, Name+"-")
+		if ok && !slices.ContainsFunc(all, func(d documents.Document) bool { return d.Key == key }) {
 			gone = append(gone, key)
 		}
 	}

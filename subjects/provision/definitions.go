@@ -51,7 +51,7 @@ const DeliveriesAge = 7 * day
 // ChatStateAge is how long the chat consumer remembers what it told of a stream that is not heard of any more.
 const ChatStateAge = 30 * day
 
-// RulesMarkerTTL is the same for rules. Where a bucket keeps history, the server
+// RulesMarkerTTL is the same for rules, and all that has a history. Where a bucket keeps history, the server
 // raises a key's TTL to its markers', and a rule pushed for two seconds must not
 // hold for an hour: hence the shortest there is. The bridge does not depend on
 // seeing a marker, it compares the number of keys.
@@ -63,6 +63,9 @@ const BridgeTTL = 30 * time.Second
 // RulesHistory is how many versions of a rule document are kept: after a bad
 // push, a bridge that starts finds the last good one among them.
 const RulesHistory = 8
+
+// DocumentsHistory is the same for subscriptions and chat rooms, and their consumers.
+const DocumentsHistory = 8
 
 const day = 24 * time.Hour
 
@@ -135,6 +138,13 @@ func definitions(o Options) []definition {
 	deliveries.config.DiscardNewPerSubject = true
 	deliveries.config.MaxMsgsPerSubject = DeliveriesPerSubscription
 
+	subscriptions := bucket(subjects.BucketSubscriptions, DocumentsHistory, 0, cmp.Or(o.SubscriptionsBytes, SubscriptionsBytes),
+		"who is notified of what")
+	subscriptions.config.SubjectDeleteMarkerTTL = RulesMarkerTTL
+	rooms := bucket(subjects.BucketChatRooms, DocumentsHistory, 0, cmp.Or(o.ChatRoomsBytes, ChatRoomsBytes),
+		"which streams are told of in which chat rooms")
+	rooms.config.SubjectDeleteMarkerTTL = RulesMarkerTTL
+
 	list := []definition{
 		events,
 		stream(subjects.StreamSessions, subjects.AllSessions, 30*day, cmp.Or(o.SessionsBytes, SessionsBytes),
@@ -149,10 +159,8 @@ func definitions(o Options) []definition {
 		bucket(subjects.BucketBridges, 1, BridgeTTL, cmp.Or(o.BridgesBytes, BridgesBytes),
 			"the bridges that run, one key each"),
 		deliveries,
-		bucket(subjects.BucketSubscriptions, 1, 0, cmp.Or(o.SubscriptionsBytes, SubscriptionsBytes),
-			"who is notified of what"),
-		bucket(subjects.BucketChatRooms, 1, 0, cmp.Or(o.ChatRoomsBytes, ChatRoomsBytes),
-			"which streams are told of in which chat rooms"),
+		subscriptions,
+		rooms,
 		bucket(subjects.BucketSessionsState, 1, 0, cmp.Or(o.SessionsStateBytes, SessionsStateBytes),
 			"lease and checkpoint of the sessions consumer"),
 		bucket(subjects.BucketChatState, 1, ChatStateAge, cmp.Or(o.ChatStateBytes, ChatStateBytes),

@@ -9,7 +9,7 @@
 //	KV bucket rules    8 versions a key, per-key TTL, 1 GiB
 //	KV bucket live     1 version a key, per-key TTL, 256 MiB
 //	KV bucket bridges  1 version a key, 30 s, 16 MiB
-//	KV bucket subscriptions, chat_rooms  1 version a key, 16 MiB
+//	KV bucket subscriptions, chat_rooms  8 versions a key, 16 MiB
 //	KV bucket sessions_state  1 version a key, 256 MiB
 //	KV bucket chat_state      1 version a key, 30 days, 64 MiB
 //

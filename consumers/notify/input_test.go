@@ -1,0 +1,94 @@
+package notify_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/consumers"
+	"bintubridge/consumers/consumerstest"
+	"bintubridge/consumers/notify"
+	"bintubridge/subjects"
+)
+
+// refused waits until readiness and metrics show what is not understood, "" for nothing.
+func refused(t *testing.T, m *consumers.Monitor, want string, n int) {
+	t.Helper()
+	bridgetest.Eventually(t, fmt.Sprintf("it shows %q", want), func() bool {
+		for _, c := range m.Checks() {
+			if c.Name == "notify_subscriptions" {
+				return c.OK && c.Degraded == (n > 0) && c.Detail == want &&
+					consumerstest.Metric(t, m, `consumer_refused_documents{consumer="notify_subscriptions"}`) == fmt.Sprint(n)
+			}
+		}
+		return false
+	})
+}
+
+// A subscription whose document breaks is served as before, over a restart too; that shows, and ends when
+// it is mended.
+func TestSubscriptionThatBreaks(t *testing.T) {
+	t.Parallel()
+	kit := consumerstest.Start(t)
+	r := startReceiver(t, nil)
+	good := notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}}
+	kit.Put(subjects.BucketSubscriptions, "a", good)
+	monitor, log, stop := run(t, kit, "a")
+	refused(t, monitor, "", 0)
+	want := map[string]int{}
+	deliver := func() {
+		t.Helper()
+		want[kit.Publish(consumerstest.Event("publish", "n"))[0].ID+"_a"] = 1
+		bridgetest.Eventually(t, "it is delivered", func() bool { return maps.Equal(r.ids(), want) })
+	}
+	deliver()
+	kit.Put(subjects.BucketSubscriptions, "a", []byte(`{"subjects":["stream.>"],"url":"https://example.org/","secrets":["s3cret"]}`))
+	refused(t, monitor, "1 subscriptions are not understood: a", 1)
+	deliver()
+	stop()
+	if !strings.Contains(log.String(), "key=a revision=2 in_force=1") || strings.Contains(log.String(), "s3cret") {
+		t.Errorf("log:\n%s", log)
+	}
+	monitor, _, _ = run(t, kit, "a")
+	refused(t, monitor, "1 subscriptions are not understood: a", 1)
+	deliver()
+	kit.Put(subjects.BucketSubscriptions, "a", good)
+	refused(t, monitor, "", 0)
+	deliver()
+}
+
+// What cannot be read is set aside and told; an event of a megabyte is delivered, and one that leaves no
+// room for the headers of a delivery is set aside at once.
+func TestBadEvents(t *testing.T) {
+	t.Parallel()
+	kit := consumerstest.Start(t)
+	r := startReceiver(t, nil)
+	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
+	monitor, log, _ := run(t, kit, "a")
+	bad := kit.PublishBad("stream.publish")
+	big := consumerstest.Event("publish", "big")
+	big.Custom.Add("x", consumerstest.Large)
+	kit.Publish(big)
+	big.ID = "huge"
+	missing := 1<<20 - 20 - len(big.AppendJSON(nil))
+	big.Custom.Add("y", strings.Repeat("y", missing-len(`,"y":""`)))
+	kit.PublishRaw("stream.publish", nil, big.AppendJSON(nil))
+	kit.Publish(consumerstest.Event("publish", "n"))
+	kit.WaitAllAcked(subjects.StreamEvents, "notify")
+	bridgetest.Eventually(t, "both are delivered", func() bool { return len(r.ids()) == 2 && waiting(t, kit) == 0 })
+	if body := r.all()[0].body; !strings.Contains(body+r.all()[1].body, consumerstest.Large) {
+		t.Errorf("%d bytes are delivered", len(body))
+	}
+	dead := kit.Dead("notify")
+	if len(dead) != bad+1 || !strings.Contains(dead[bad].Header.Get(subjects.HeaderDeadReason), "too large to be delivered to subscription a") {
+		t.Errorf("%d letters", len(dead))
+	}
+	if n := consumerstest.Metric(t, monitor, `consumer_dead_total{consumer="notify"}`); n != fmt.Sprint(bad+1) {
+		t.Errorf("%s are counted", n)
+	}
+	if n := strings.Count(log.String(), "a message is dead"); n != bad || !strings.Contains(log.String(), "id=huge") {
+		t.Errorf("%d are told of:\n%s", n, log)
+	}
+}
