@@ -18,5 +18,6 @@ type Database struct {
 type Config struct {
 	Database
 	Batch     int           `env:"CONSUMER_ANALYTICS_BATCH" envDefault:"1000" doc:"events of one transaction at most"`
+	Timeout   time.Duration `env:"CONSUMER_ANALYTICS_TIMEOUT" envDefault:"1m" doc:"how long one transaction may take until it is tried again"`
 	Retention time.Duration `env:"CONSUMER_ANALYTICS_RETENTION" envDefault:"8760h" doc:"events and ended sessions older than this are deleted. 0s is never"`
 }

@@ -25,8 +25,8 @@ const (
 // outages of NATS and of the database. It returns an error when it cannot go on: a wrong
 // configuration, a database of a later version.
 func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
-	if cfg.Batch < 1 || cfg.Batch > maxBatch || cfg.Retention < 0 {
-		return fmt.Errorf("CONSUMER_ANALYTICS_BATCH is 1 to %d, and CONSUMER_ANALYTICS_RETENTION not negative", maxBatch)
+	if cfg.Batch < 1 || cfg.Batch > maxBatch || cfg.Retention < 0 || cfg.Timeout < 0 {
+		return fmt.Errorf("CONSUMER_ANALYTICS_BATCH is 1 to %d, and CONSUMER_ANALYTICS_RETENTION and CONSUMER_ANALYTICS_TIMEOUT not negative", maxBatch)
 	}
 	store, err := Open(cfg.DSN)
 	if err != nil {
@@ -77,7 +77,7 @@ func (r *runner) work(ctx context.Context) error {
 	var parts sync.WaitGroup
 	var errs [2]error
 	start := func(err *error, opts consumers.Options, h consumers.BatchHandler) {
-		opts.Workers, opts.Batch, opts.Monitor, opts.Log = postgresWorkers, r.cfg.Batch, r.monitor, r.log
+		opts.Workers, opts.Batch, opts.Timeout, opts.Monitor, opts.Log = postgresWorkers, r.cfg.Batch, r.cfg.Timeout, r.monitor, r.log
 		parts.Go(func() {
 			defer cancel()
 			*err = consumers.RunBatch(ctx, r.js, opts, h)

@@ -114,6 +114,7 @@ func TestTotals(t *testing.T) {
 
 // A process that is killed in the middle of its batches, again and again.
 func TestProcessIsKilled(t *testing.T) {
+	t.Parallel()
 	databases(t, func(t *testing.T, dsn string) {
 		kit := consumerstest.Start(t)
 		const n = 3000
@@ -150,6 +151,7 @@ func TestProcessIsKilled(t *testing.T) {
 // A database that is killed in the middle of batches, again and again: each time nothing is acked
 // that is not there, and the log does not tell of each message.
 func TestPostgresIsKilled(t *testing.T) {
+	t.Parallel()
 	c := startPostgres(t)
 	kit := consumerstest.Start(t)
 	s := open(t, c.dsn())
