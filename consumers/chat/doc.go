@@ -8,7 +8,9 @@
 //   - A room is told in order, at least once. One that fails is tried again, and holds up no other.
 //   - A session is told of when it has settled: what came and went within Config.Settle is not
 //     told at all, and of an encoder that flaps a room hears once in Config.Quiet.
-//   - What is older than an hour is not told any more, unless the room heard of its begin.
+//   - What is older than two hours is not told any more, unless the room heard of its begin.
+//   - Waits go by the server's clock when a message is first seen, and then by one that nobody sets: a clock
+//     that jumps by an hour delays nothing and drops nothing.
 //   - A document that breaks leaves the version before it in force, of the eight that the bucket keeps, over
 //     restarts too. A room that has no good version is told nothing.
 package chat

@@ -152,13 +152,14 @@ func (c *chat) start(ctx context.Context, key string) {
 		Name: Name + "-" + key, Stream: subjects.StreamSessions, Start: jetstream.DeliverNewPolicy,
 		Workers: 1, MaxAckPending: 1, AckWait: 10 * time.Second, Monitor: c.monitor, Log: c.base,
 	}
+	seen := &sight{server: c.serverTime}
 	c.group.Go(func() {
 		select {
 		case <-c.known:
 		case <-ctx.Done():
 			return
 		}
-		err := consumers.Run(ctx, c.js, opts, func(ctx context.Context, m *consumers.Message) error { return c.tell(ctx, key, m) })
+		err := consumers.Run(ctx, c.js, opts, func(ctx context.Context, m *consumers.Message) error { return c.tell(ctx, key, seen, m) })
 		if err != nil {
 			c.log.Error("a chat room is not served", "room", key, "error", err)
 		}

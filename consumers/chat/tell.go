@@ -8,8 +8,8 @@ import (
 	"bintubridge/subjects"
 )
 
-// staleAfter is when a begin is no news any more.
-const staleAfter = time.Hour
+// staleAfter is when a begin is no news any more: more than an hour, which clocks are set by.
+const staleAfter = 2 * time.Hour
 
 // entry is what chat reads of KV live.
 type entry struct {
@@ -19,19 +19,26 @@ type entry struct {
 }
 
 // tell handles one message for one room. Messages come one at a time.
-func (c *chat) tell(ctx context.Context, key string, m *consumers.Message) error {
+func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.Message) error {
 	r, s := (*c.rooms.Load())[key], &m.Session
 	if r == nil || !r.wants(s.Name) {
 		return nil
 	}
-	if wait := c.cfg.Settle - time.Since(m.Time); wait > 0 && s.Kind == subjects.KindPublish {
-		return consumers.RetryIn(errSettle, min(wait, c.cfg.Settle)) // whatever the clocks say
+	var age time.Duration
+	if s.Kind == subjects.KindPublish {
+		var err error
+		if age, err = seen.ageOf(ctx, m); err != nil {
+			return err
+		}
+		if wait := c.cfg.Settle - age; wait > 0 {
+			return consumers.RetryIn(errSettle, wait)
+		}
 	}
 	known, err := c.recall(ctx, key, s.Name)
 	if err != nil {
 		return err
 	}
-	next, message, told := c.judge(r, s, m, known)
+	next, message, told := c.judge(r, m, age, known)
 	if next == known {
 		return nil
 	}
@@ -48,7 +55,8 @@ func (c *chat) tell(ctx context.Context, key string, m *consumers.Message) error
 }
 
 // judge says what the room is to be told, "" for nothing, and what it knows then.
-func (c *chat) judge(r *room, s *subjects.Session, m *consumers.Message, known memory) (memory, string, Told) {
+func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known memory) (memory, string, Told) {
+	s := &m.Session
 	now := c.liveOf(s.Name)
 	told, next := r.told(s, now.Viewers), known
 	switch {
@@ -63,7 +71,7 @@ func (c *chat) judge(r *room, s *subjects.Session, m *consumers.Message, known m
 		}
 		return next, milestone, told
 	case m.Subject == subjects.SessionStarted:
-		if known.Session == s.Session || !c.isLive(s.Name, s.Session) || time.Since(m.Time) > staleAfter {
+		if known.Session == s.Session || !c.isLive(s.Name, s.Session) || age > staleAfter {
 			return next, "", told // told before, or gone before it settled
 		}
 		next.Session, next.Dropped = s.Session, false

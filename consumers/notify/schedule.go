@@ -22,9 +22,14 @@ const (
 )
 
 // nextTry returns how long to wait after a try failed, without jitter, and false after the last
-// one. It goes by the delivery's age: the count of tries includes those that were given back.
+// one. It goes by the delivery's age: the count of tries includes those that were given back. Only
+// where the age is impossible, because a clock was set back, the count has to do.
 func nextTry(age time.Duration, tries uint64) (time.Duration, bool) {
-	age = max(age, 0)
+	if age < 0 {
+		all := schedule()
+		next := int(min(max(tries, 1), uint64(len(all)-1)))
+		return all[next] - all[next-1], true
+	}
 	for _, at := range schedule() {
 		if at > age {
 			return at - age, true

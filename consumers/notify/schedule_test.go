@@ -40,6 +40,7 @@ func TestAfter(t *testing.T) {
 	}{
 		{"no answer", errors.New("no"), 0, 1, 5 * time.Second, 5500 * time.Millisecond, true},
 		{"a clock that went back", errors.New("no"), -time.Hour, 1, 5 * time.Second, 5500 * time.Millisecond, true},
+		{"a clock that went back in the middle", errors.New("no"), -20 * time.Minute, 4, 2 * time.Hour, 132 * time.Minute, true},
 		{"asked for more", busy(time.Hour), 0, 1, time.Hour, time.Hour, true},
 		{"asked for less", busy(time.Second), time.Minute, 1, 4*time.Minute + 5*time.Second, 5 * time.Minute, true},
 		{"given back many times", errors.New("no"), 10 * time.Second, 50, 4*time.Minute + 55*time.Second, 6 * time.Minute, true},
@@ -51,5 +52,33 @@ func TestAfter(t *testing.T) {
 				t.Errorf("got %v, %v", wait, more)
 			}
 		})
+	}
+}
+
+// A clock is set by an hour, at whatever moment: the tries are neither many more nor fewer, and go on for
+// days.
+func TestScheduleWhenClocksJump(t *testing.T) {
+	for _, jump := range []time.Duration{-time.Hour, time.Hour, -100 * time.Hour} {
+		for at := time.Duration(0); at < 72*time.Hour; at += 17 * time.Minute {
+			real, tries := time.Duration(0), uint64(1)
+			for {
+				age := real
+				if real >= at {
+					age += jump
+				}
+				wait, more := nextTry(age, tries)
+				if !more {
+					break
+				}
+				if wait <= 0 {
+					t.Fatalf("jump of %v at %v: a wait of %v", jump, at, wait)
+				}
+				real += wait
+				tries++
+			}
+			if tries < 7 || tries > 20 || real < 70*time.Hour {
+				t.Fatalf("jump of %v at %v: %d tries in %v", jump, at, tries, real)
+			}
+		}
 	}
 }

@@ -1,0 +1,38 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bintubridge/consumers"
+)
+
+// sight is how old the message in work was when it was seen first, by the server's clock that also
+// stamped it. From then on a clock counts that nobody sets.
+type sight struct {
+	server   func(context.Context, string) (time.Time, error) // its time, of a stream
+	sequence uint64
+	age      time.Duration
+	at       time.Time
+}
+
+// ageOf returns how old the message is: 0 at first when the server's clock was set back meanwhile.
+func (s *sight) ageOf(ctx context.Context, m *consumers.Message) (time.Duration, error) {
+	if s.sequence != m.Sequence {
+		now, err := s.server(ctx, m.Stream)
+		if err != nil {
+			return 0, err
+		}
+		s.sequence, s.age, s.at = m.Sequence, max(0, now.Sub(m.Time)), time.Now()
+	}
+	return s.age + time.Since(s.at), nil
+}
+
+func (c *chat) serverTime(ctx context.Context, stream string) (time.Time, error) {
+	s, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	return s.CachedInfo().TimeStamp, nil
+}
