@@ -91,6 +91,9 @@ func newMachine(timeout, grace time.Duration) *machine {
 // apply takes an event that was stored at this time of the server, and returns what is to
 // be told.
 func (m *machine) apply(e *subjects.Event, at time.Time) []subjects.Session {
+	if at.Before(m.clock.Add(-maxShift)) {
+		m.setBack(m.clock.Sub(at))
+	}
 	if at.After(m.clock) {
 		m.clock = at
 	}
@@ -112,6 +115,18 @@ func (m *machine) apply(e *subjects.Event, at time.Time) []subjects.Session {
 		return m.done(e, keyOf(e, call))
 	}
 	return nil
+}
+
+// setBack follows the server's clock when that was set back: what was heard before the jump would
+// else be in the future, and nobody be given up until that comes.
+func (m *machine) setBack(by time.Duration) {
+	m.clock = m.clock.Add(-by)
+	for _, s := range m.open {
+		s.Seen = s.Seen.Add(-by)
+	}
+	m.accepted.setBack(by)
+	m.dones.setBack(by)
+	m.lost.setBack(by)
 }
 
 func keyOf(e *subjects.Event, call subjects.Call) key {

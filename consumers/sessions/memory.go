@@ -42,6 +42,13 @@ func (m *memory[V]) get(k string) (v V, ok bool) {
 
 func (m *memory[V]) remove(k string) { delete(m.byKey, k) }
 
+// setBack makes everything as much older as the clock was set back.
+func (m *memory[V]) setBack(by time.Duration) {
+	for _, r := range m.order {
+		r.At = r.At.Add(-by)
+	}
+}
+
 // forget drops what is older than its life at this time, or too much.
 func (m *memory[V]) forget(now time.Time) {
 	for len(m.order) > 0 && (len(m.order) > maxMemory || now.Sub(m.order[0].At) > m.life) {

@@ -64,7 +64,7 @@ func genConnections(t *rapid.T) []subjects.Event {
 	return events
 }
 
-// disturb drops, repeats and shuffles events, and puts ticks between them.
+// disturb drops, repeats and shuffles events, puts ticks between them, and sets the server's clock.
 func disturb(t *rapid.T, events []subjects.Event) []step {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 	shuffle := rapid.IntRange(0, 5).Draw(t, "shuffle")
@@ -83,10 +83,13 @@ func disturb(t *rapid.T, events []subjects.Event) []step {
 		list[i], list[j] = list[j], list[i]
 	}
 	var steps []step
-	now := start
+	now, passed := start, start
 	for i := range list {
-		if list[i].ReceivedAt.After(now) {
-			now = list[i].ReceivedAt
+		if at := list[i].ReceivedAt; at.After(passed) {
+			now, passed = now.Add(at.Sub(passed)), at
+		}
+		if random.IntN(20) == 0 {
+			now = now.Add(time.Duration(1-2*random.IntN(2)) * time.Hour)
 		}
 		steps = append(steps, step{&list[i], now})
 		if random.IntN(4) == 0 {
