@@ -112,8 +112,8 @@ func TestMachine(t *testing.T) {
 			s.again(1, 0, 0, "publish"+a).again(2, 10, 3610, "update_publish"+a).tick(3670).tick(3671)
 		}, []string{"x-1-started lobby/1", "x-1-lost lobby/1 timeout 10s"}},
 		{"an early done is forgotten after the clock was set back", func(s *script) {
-			s.again(2, 5, 4000, "publish_done"+a).again(3, 6, 400, "update_publish"+b).again(1, 4, 470, "publish"+a)
-		}, []string{"x-1-started lobby/1"}},
+			s.again(2, 5, 4000, "publish_done"+a).again(3, 6, 400, "update_publish"+b).again(1, 4, 470, "publish"+a).tick(531)
+		}, []string{"x-1-started lobby/1", "x-1-lost lobby/1 timeout 0s"}},
 		{"alive after all", func(s *script) {
 			s.event(0, "publish"+a).tick(61).event(90, "update_publish"+a).event(95, "publish_done"+a).tick(200)
 		}, []string{"x-1-started lobby/1", "x-1-lost lobby/1 timeout 0s", "x-2-started lobby/1", "x-2-ended lobby/1 done 5s"}},
