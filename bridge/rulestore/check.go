@@ -30,6 +30,9 @@ func (f *follower) stream(ctx context.Context, timeout time.Duration) (jetstream
 	if err != nil {
 		return nil, fmt.Errorf("read state of bucket %s: %w", name, err)
 	}
+	if at := stream.CachedInfo().TimeStamp; !at.IsZero() {
+		f.ahead = time.Until(at)
+	}
 	return stream, nil
 }
 
@@ -79,7 +82,9 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 	if err := f.accountFor(ctx, stream); err != nil {
 		return err
 	}
-	if err := f.accountForEndings(ctx, stream); err != nil {
+	if err := f.accountForEndings(ctx, stream); err != nil && !errors.Is(err, errVanished) {
+		return fmt.Errorf("%w: %w", errVanished, err)
+	} else if err != nil {
 		return err
 	}
 	f.lagging = false
@@ -155,29 +160,49 @@ func (f *follower) accountForMessages(info *jetstream.StreamInfo, markers int) e
 	return nil
 }
 
-// maxEndingsAsked bounds how many versions whose TTL is over one check asks for.
-const maxEndingsAsked = 100
+// maxEndingsAsked bounds how many versions whose TTL is over are asked for at once.
+const maxEndingsAsked = 20
+
+// endingGrace is how long a server may take to remove a version whose TTL is over, and
+// its word of it to come.
+const endingGrace = 300 * time.Millisecond
 
 // accountForEndings asks for the versions whose TTL is over and for which no marker
 // came, whatever was pushed meanwhile.
 func (f *follower) accountForEndings(ctx context.Context, stream jetstream.Stream) error {
-	asked := 0
-	for key, e := range f.store.ledger.ending {
-		if e.at.After(stream.CachedInfo().TimeStamp) || checkKey(key) != nil {
-			continue
+	endings := f.store.ledger.endings
+	for range maxEndingsAsked {
+		l, ok := endings.first()
+		now := f.serverTime()
+		if !ok || l.at.Add(endingGrace).After(now) {
+			return nil
 		}
-		if asked++; asked > maxEndingsAsked {
-			break // the others are asked for by the next checks
+		there, err := f.newest(ctx, stream, l.key)
+		if err == nil && there < l.revision {
+			return fmt.Errorf("%w: revision %d of key %s expired", errVanished, l.revision, l.key)
 		}
-		there, err := f.newest(ctx, stream, key)
+		// Still there: the server is late. It is given as long again.
+		late := now.Sub(endings.byKey[l.key].at)
+		endings.again(now.Add(min(late, f.store.opts.CheckEvery)))
 		if err != nil {
-			return fmt.Errorf("%w: %w", errVanished, err)
-		}
-		if there < e.revision {
-			return fmt.Errorf("%w: revision %d of key %s expired", errVanished, e.revision, key)
+			return err
 		}
 	}
-	return nil
+	return nil // the others have their turn
+}
+
+// serverTime is what the server's clock says, which TTLs go by.
+func (f *follower) serverTime() time.Time { return time.Now().Add(f.ahead) }
+
+// untilEnding returns how long to wait for the next look at a version whose TTL is
+// over. A bucket that takes long to load is not loaded again for each.
+func (f *follower) untilEnding() time.Duration {
+	const never = 24 * time.Hour
+	l, ok := f.store.ledger.endings.first()
+	if !ok {
+		return never
+	}
+	return max(l.at.Add(endingGrace).Sub(f.serverTime()), time.Until(f.rested), 0)
 }
 
 // newest returns the revision of a key's newest message, 0 when there is none.

@@ -45,6 +45,9 @@ type follower struct {
 	laggedAt  uint64       // at this revision
 	saved     time.Time    // when the saver was last woken
 	refusals  int          // told since the last check
+
+	ahead  time.Duration // by how much the server's clock is ahead of this one
+	rested time.Time     // before this, no version that ended has the bucket loaded again
 }
 
 // run follows until the context ends, one session after the other.
@@ -102,7 +105,7 @@ func (f *follower) session(ctx context.Context) error {
 		return err
 	}
 	f.recovered()
-	return f.keepUp(ctx, w)
+	return f.keepUp(ctx, w, stream)
 }
 
 // patience is how long to wait for the first answer of a session. A request that
@@ -170,10 +173,13 @@ func (f *follower) catchUp(ctx context.Context, w *watch, info *jetstream.Stream
 }
 
 // keepUp applies changes as they come and checks now and then.
-func (f *follower) keepUp(ctx context.Context, w *watch) error {
+func (f *follower) keepUp(ctx context.Context, w *watch, stream jetstream.Stream) error {
 	ticker := time.NewTicker(f.store.opts.CheckEvery)
 	defer ticker.Stop()
+	ending := time.NewTimer(f.untilEnding())
+	defer ending.Stop()
 	for {
+		ending.Reset(f.untilEnding())
 		select {
 		case e, ok := <-w.updates:
 			if !ok {
@@ -189,6 +195,13 @@ func (f *follower) keepUp(ctx context.Context, w *watch) error {
 			if err := f.check(ctx, w); err != nil {
 				return err
 			}
+		case <-ending.C:
+			if len(w.updates) > 0 {
+				continue // its end may be among them
+			}
+			if err := f.accountForEndings(ctx, stream); errors.Is(err, errVanished) {
+				return err
+			} // what was not answered, the next check asks for again
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -23,13 +23,7 @@ type ledger struct {
 	invalid *refusals         // newest versions that were refused
 	gone    map[string]uint64 // markers of deleted and expired keys, with their revisions
 	bare    int               // refused, and nothing in force
-	ending  map[string]ending // newest versions that have a TTL
-}
-
-// ending is when a version expires.
-type ending struct {
-	revision uint64
-	at       time.Time
+	endings *endings          // of newest versions that have a TTL
 }
 
 // message identifies a message of the bucket: after the bucket went back to an
@@ -53,7 +47,7 @@ func (c count) removed(since count) int {
 
 // newLedger makes room for about as many keys as are expected.
 func newLedger(expected int) *ledger {
-	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}, ending: map[string]ending{}}
+	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}, endings: newEndings()}
 }
 
 // keys returns how many keys the bucket holds a message of.
@@ -117,9 +111,9 @@ func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
 		l.bare--
 	}
 	delete(l.gone, v.key)
-	delete(l.ending, v.key)
-	if v.ttl > 0 && !v.removed {
-		l.ending[v.key] = ending{revision: v.revision, at: v.time.Add(v.ttl)}
+	l.endings.remove(v.key)
+	if v.ttl > 0 && !v.removed && checkKey(v.key) == nil { // a wildcard would ask for others
+		l.endings.set(v.key, ending{revision: v.revision, at: v.time.Add(v.ttl)})
 	}
 	if v.err != nil {
 		l.refuse(v)

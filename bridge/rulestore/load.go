@@ -12,6 +12,8 @@ import (
 // load reads the whole bucket into a new ledger. The old one stays in force
 // until all is there; what the bucket no longer has goes with it.
 func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
+	const restFor = 10 // times as long as the load took
+	began := time.Now()
 	f.flush() // the table has what the old ledger has
 	n := loading{
 		follower: f, old: f.store.ledger, fresh: newLedger(int(info.State.NumSubjects)),
@@ -38,6 +40,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	f.store.ledger = n.fresh
 	f.store.mine.Unlock()
 	f.resumable = true
+	f.rested = time.Now().Add(restFor * time.Since(began))
 	f.swap(n.edit.Table(n.fresh.last))
 	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", n.fresh.last,
 		"documents", n.fresh.docs.count, "invalid", len(n.fresh.invalid.all))
