@@ -13,8 +13,9 @@
 // watch ends, and every Options.CheckEvery the follower reads the bucket's
 // stream info. A bucket that was recreated, that lost its newest revisions, or
 // whose keys or versions went without a marker is loaded again as a whole, and what
-// is gone from it is swept; so is one where a version whose TTL is over went so.
-// that was seen: where that is not found, the bucket went back to an older state,
+// is gone from it is swept. So is one where a version whose TTL is over went so: that
+// is asked for when it is over. A watch that is taken up again begins with the newest
+// message that was seen: where that is not found, the bucket went back to an older state,
 // or nothing proves that it did not, and is loaded again too. Markers that expire
 // are accounted for one by one.
 //
