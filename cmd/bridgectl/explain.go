@@ -32,7 +32,9 @@ cannot match: no index of the table brings them up.
 The request is told by flags (--call and --name), by an event of the stream
 (--event ID, or --event N for stream sequence N), or by a webhook's body (--body FILE,
 - for standard input). An event is decided as of the time it was received, a
-request as of --at or now. The rules are those of the live bucket, or of --rules.
+request as of --at or now. The rules are those of the live bucket, of --rules, or with
+--snapshot those that a bridge has in force (rules.snapshot in its data folder), which
+needs no NATS.
 What depends on a value that was redacted in an event is undecidable, and not guessed.
 
     bridgectl explain --call publish --name CD6xx-1 --app live --addr 17.31.0.1 --custom team=red`,
@@ -63,6 +65,8 @@ What depends on a value that was redacted in an event is undecidable, and not gu
 	}
 	flags.add(cmd)
 	flags.addRules(cmd)
+	cmd.Flags().StringVar(&flags.snapshot, "snapshot", "", "file that a bridge keeps its rules in, instead of the live bucket")
+	cmd.MarkFlagsMutuallyExclusive("rules", "snapshot")
 	flags.addDefaults(cmd)
 	ask.add(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")

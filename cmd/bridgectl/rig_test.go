@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/rulestore"
 	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
 )
@@ -71,6 +72,15 @@ func (r *rig) kvCreate(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err = r.server.JetStream().CreateKeyValue(context.Background(), cfg)
 	ts.Check(err)
+}
+
+// snapshot writes the file that a bridge would keep its rules in: snapshot FILE.
+func (r *rig) snapshot(ts *testscript.TestScript, _ bool, args []string) {
+	store, err := rulestore.Open(rulestore.Options{SnapshotPath: ts.MkAbs(args[0])})
+	ts.Check(err)
+	ts.Check(store.Start(r.server.JetStream(), nil))
+	bridgetest.Eventually(r.t, "the rules are loaded", func() bool { return store.Status().Source == rulestore.SourceKV })
+	ts.Check(store.Close())
 }
 
 // kvDelete deletes a bucket.

@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 				"hook":         r.hook,
 				"kvput":        r.kvPut,
 				"kvcreate":     r.kvCreate,
+				"snapshot":     r.snapshot,
 				"kvdelete":     r.kvDelete,
 				"event":        r.event,
 				"stream":       func(ts *testscript.TestScript, _ bool, _ []string) { listStream(ts, r.server) },

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"bintubridge/bridge/decide"
 	"bintubridge/bridge/keys"
+	"bintubridge/bridge/rulestore"
 )
 
 // ruleSet is the documents that a command decides by.
@@ -25,6 +27,7 @@ type ruleSet struct {
 type sourceFlags struct {
 	bucketFlags
 	paths                       []string
+	snapshot                    string
 	defaultPublish, defaultPlay string
 	keysFile                    string
 }
@@ -73,6 +76,9 @@ func (f *sourceFlags) keys() (*decide.Keys, error) {
 // load returns the rules: of files when some are named, else those that bridges
 // have in force by the bucket.
 func (f *sourceFlags) load(ctx context.Context) (*ruleSet, error) {
+	if f.snapshot != "" {
+		return loadSnapshot(f.snapshot)
+	}
 	if len(f.paths) > 0 {
 		return loadFiles(f.paths)
 	}
@@ -82,6 +88,20 @@ func (f *sourceFlags) load(ctx context.Context) (*ruleSet, error) {
 	}
 	defer b.close()
 	return loadBucket(ctx, b)
+}
+
+// loadSnapshot reads what a bridge has in force, or had when it stopped.
+func loadSnapshot(path string) (*ruleSet, error) {
+	s, err := rulestore.ReadSnapshot(path)
+	if err != nil {
+		return nil, err
+	}
+	set := &ruleSet{docs: s.Documents, from: fmt.Sprintf("snapshot %s of bucket %s, revision %d, last confirmed at %s",
+		clean(path), clean(s.Bucket), s.Revision, s.Contact.UTC().Format(time.RFC3339))}
+	for _, d := range s.Refused {
+		set.notes = append(set.notes, fmt.Sprintf("%s, revision %d, is refused: %s", shown(d.Key), d.Revision, firstLine(d.Err)))
+	}
+	return set, nil
 }
 
 // loadFiles compiles all documents of folders and files, or says what is wrong
