@@ -11,7 +11,9 @@
 //     returned nil, never before. Event.ID tells repeats apart.
 //   - Messages of one stream name are handled one after the other, in the order of the
 //     stream. One that failed comes again later, when its successors may have
-//     been handled.
+//     been handled, and so does what a process had that was killed. With
+//     Options.MaxAckPending of 1 the order of all is kept whatever fails. Instances
+//     that run side by side share the messages, and keep no order between them.
 //   - An error is retried, after 1 s at first and 5 min in the end, 30 s with RunBatch. What can never
 //     succeed is said with Permanent, and goes to the stream DEAD with its reason and
 //     nothing lost; so does a message that makes the Handler panic, that cannot be
@@ -24,4 +26,12 @@
 // At most Options.MaxAckPending messages are on their way, those that wait for a retry
 // among them: an outage of a database stops the flow there, and the rest waits in
 // JetStream. A message that waits for its worker is kept from being delivered elsewhere.
+// They are in memory meanwhile, as many bytes as that many messages have: where events are
+// large, set Options.MaxAckPending lower.
+//
+// # In an outage
+//
+// Of the service behind the handler: the first failure is logged at once, those that follow
+// once a minute with their number, and then that it works again. Of NATS: what is in
+// work is finished, and comes again if its ack was lost.
 package consumers

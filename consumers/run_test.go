@@ -16,10 +16,7 @@ import (
 	"bintubridge/subjects"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // journal is a handler that writes down what it got.
 type journal struct {

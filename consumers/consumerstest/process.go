@@ -1,6 +1,7 @@
 package consumerstest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ func ServeIfAsked(run func(context.Context, jetstream.JetStream) error) {
 func serve(url string, run func(context.Context, jetstream.JetStream) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	go func() { // ends with the process
+	fmt.Println("runs") // from here on SIGTERM ends it in its own way
+	go func() {         // ends with the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
@@ -73,12 +75,16 @@ func (k *Kit) StartProcess(env ...string) *Process {
 	cmd := exec.Command(exe) //nolint:noctx,gosec // this test binary; it ends with Kill, or with its standard input
 	cmd.Env = append(append(os.Environ(), env...), urlVariable+"="+k.URL())
 	cmd.Stderr = os.Stderr
-	_, err = cmd.StdinPipe() // Wait closes it
-	if err := errors.Join(err, cmd.Start()); err != nil {
+	_, inErr := cmd.StdinPipe() // Wait closes it
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
 		k.t.Fatal(err)
 	}
 	p := &Process{t: k.t, cmd: cmd}
 	k.t.Cleanup(p.Kill)
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		k.t.Fatalf("the consumer did not start: %q, %v", line, err)
+	}
 	return p
 }
 
