@@ -11,9 +11,9 @@
 //     returned nil, never before. Event.ID tells repeats apart.
 //   - Messages of one stream name are handled one after the other, in the order of the
 //     stream. One that failed comes again later, when its successors may have
-//     been handled, and so does what a process had that was killed. With
-//     Options.MaxAckPending of 1 the order of all is kept whatever fails. Instances
-//     that run side by side share the messages, and keep no order between them.
+//     been handled; what a process had in hand when it ended comes again in any order;
+//     instances that run side by side share the messages and keep no order between
+//     them. With Options.MaxAckPending of 1 the order is kept over all of that.
 //   - An error is retried, after 1 s at first and 5 min in the end, 30 s with RunBatch. What can never
 //     succeed is said with Permanent, and goes to the stream DEAD with its reason and
 //     nothing lost; so does a message that makes the Handler panic, that cannot be
