@@ -20,7 +20,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	mainIfAsked()
+	goleak.VerifyTestMain(m)
+}
 
 // echoConfig is the configuration of a consumer of this test.
 type echoConfig struct {
