@@ -75,7 +75,7 @@ func (c *Courier) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp.Body = body{resp.Body, cancel}
+	resp.Body = body{io.LimitReader(resp.Body, maxAnswer), resp.Body, cancel}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		c.note(target, RetryAfter(resp.Header, time.Now()))
 	}
@@ -127,13 +127,17 @@ func answer(req *http.Request, code int, header http.Header, reason string) *htt
 	}
 }
 
+// maxAnswer is how much of an answer a service gets: some read all there is.
+const maxAnswer = 1 << 20
+
 // body ends its request's context when it is closed.
 type body struct {
-	io.ReadCloser
+	io.Reader
+	whole  io.Closer
 	cancel context.CancelFunc
 }
 
 func (b body) Close() error {
 	defer b.cancel()
-	return b.ReadCloser.Close()
+	return b.whole.Close()
 }
