@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// schedule is when a delivery is tried, from its begin on, as Standard Webhooks recommends.
+// schedule is when a delivery is tried, from its begin on: the example schedule of the Standard Webhooks
+// specification (spec/standard-webhooks.md, "Deliverability and reliability"), which asks for one of
+// multiple days: ten tries, the last after 75:35:05.
 func schedule() []time.Duration {
 	const m, h = time.Minute, time.Hour
 	gaps := []time.Duration{0, 5 * time.Second, 5 * m, 30 * m, 2 * h, 5 * h, 10 * h, 14 * h, 20 * h, 24 * h}
