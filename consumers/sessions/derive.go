@@ -245,6 +245,11 @@ func (d *derivation) publish(ctx context.Context, s subjects.Session, after uint
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ack, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequence(d.sessions.Sequence))
+	if errors.Is(err, nats.ErrMaxPayload) && s.Custom.Len() > 0 { // publishers choose them: they must not end it all
+		d.log.Warn("a session is told without its custom fields: they are too large", "id", s.ID)
+		s.Custom = subjects.Fields{}
+		return d.publish(ctx, s, after, now)
+	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return fmt.Errorf("publish %s: %w: %w", s.ID, errFenced, err)
