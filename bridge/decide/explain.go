@@ -88,20 +88,25 @@ type trail struct {
 	others     bool // tell of those that were not seen, each for itself
 }
 
-// skips reports whether a candidate was told already, and makes the search ready
-// for one that was not.
-func (t *trail) skips(s *search, c candidate) bool {
+// offered checks a candidate as the search would, and notes what came of it.
+func (t *trail) offered(s *search, c candidate, index Index) {
+	if t.seen[c] {
+		return
+	}
+	t.seen[c] = true
 	if t.others {
 		s.query = query{in: s.in, now: s.now}
 	}
 	s.why = nil
-	return t.seen[c]
+	failed := c.fails(&s.query)
+	t.note(s, c, index, failed)
+	if failed == NoCondition && !t.others {
+		s.matched(c.rule)
+	}
 }
 
-// note notes a candidate and the condition that failed, and reports whether the
-// candidate may become the best.
-func (t *trail) note(s *search, c candidate, index Index, failed Condition) bool {
-	t.seen[c] = true
+// note notes a candidate and the condition that failed.
+func (t *trail) note(s *search, c candidate, index Index, failed Condition) {
 	seen := Considered{
 		Rule: c.rule.name, Effect: c.rule.effect, Priority: c.rule.priority, Index: index,
 		Outcome: OutcomeOutranked, Failed: failed, rule: c.rule,
@@ -119,5 +124,4 @@ func (t *trail) note(s *search, c candidate, index Index, failed Condition) bool
 		seen.Why = quoteCut(s.why.Error(), maxComplaint)
 	}
 	t.considered = append(t.considered, seen)
-	return !t.others
 }

@@ -95,18 +95,3 @@ func TestCheckIsNeverWrong(t *testing.T) {
 		t.Error("no rule was found dead: nothing was tested")
 	}
 }
-
-func BenchmarkCheck(b *testing.B) {
-	const rules = 100_000
-	docs := make([]*Document, 0, rules)
-	for i := range rules {
-		doc, err := Compile(fmt.Sprintf("d%d", i), fmt.Appendf(nil, `{"rules":[{"effect":"allow","name":["cam-%d"]},{"effect":"deny","name":["x%d-*"]}]}`, i, i))
-		if err != nil {
-			b.Fatal(err)
-		}
-		docs = append(docs, doc)
-	}
-	for b.Loop() {
-		Check(docs, noon)
-	}
-}

@@ -85,9 +85,13 @@ func (t *Table) decision(s *search) Decision {
 // search looks for the rule that decides a query.
 type search struct {
 	query
-	best  *rule    // of those that match so far; with all the last of its rules, once it is full
-	all   *Shadows // nil unless all that match are wanted
-	trail *trail   // nil unless the candidates are to be told
+	best *rule    // of those that match so far; with all the last of its rules, once it is full
+	all  *Shadows // nil unless all that match are wanted
+
+	// What gets the candidates in the search's place; nil: nothing does. They are no
+	// interface, which would have every search allocated.
+	trail *trail
+	cover *coverSearch
 }
 
 // open reports whether a part of an index can have a rule that matters.
@@ -121,19 +125,20 @@ func (s *search) visitKey(in *sieve, key uint32, index Index) {
 
 // offer checks one candidate.
 func (s *search) offer(c candidate, index Index) {
-	if s.trail != nil && s.trail.skips(s, c) {
-		return
+	switch {
+	case s.trail != nil:
+		s.trail.offered(s, c, index)
+	case s.cover != nil:
+		s.cover.offered(s, c)
+	case c.fails(&s.query) == NoCondition:
+		s.matched(c.rule)
 	}
-	failed := c.fails(&s.query)
-	if s.trail != nil && !s.trail.note(s, c, index, failed) {
-		return
-	}
-	if failed != NoCondition {
-		return
-	}
+}
+
+func (s *search) matched(r *rule) {
 	if s.all != nil {
-		s.best = s.all.add(c.rule)
-	} else if s.best == nil || c.rule.compare(s.best) < 0 {
-		s.best = c.rule
+		s.best = s.all.add(r)
+	} else if s.best == nil || r.compare(s.best) < 0 {
+		s.best = r
 	}
 }
