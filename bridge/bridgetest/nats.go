@@ -25,14 +25,20 @@ type NATS struct {
 // StartNATS returns a running server.
 func StartNATS(t testing.TB) *NATS {
 	t.Helper()
+	n := newNATS(t)
+	n.Start()
+	t.Cleanup(n.Stop)
+	return n
+}
+
+func newNATS(t testing.TB) *NATS {
+	t.Helper()
 	n := &NATS{opts: server.Options{
 		Host: "127.0.0.1", Port: freePort(t),
 		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 64 << 30,
 		NoSigs: true, NoLog: true,
 	}}
 	n.client = client{t: t, url: n.URL}
-	n.Start()
-	t.Cleanup(n.Stop)
 	return n
 }
 
