@@ -13,7 +13,7 @@ import (
 var hostile = []struct{ text, says string }{
 	{"\x00\xff garbage", "text that is not UTF-8"},
 	{strings.Repeat("[", 64<<10), "no JSON"},
-	{`{"rules":[{"id":"r","effect":"allow","nmae":["x"]}]}`, `rule "r", field "nmae": got an unknown field, want`},
+	{`{"rules":[{"id":"r","effect":"allow","title":["x"]}]}`, `rule "r", field "title": got an unknown field, want`},
 	{`{"rules":[{"id":"r","effect":"allow","name":"x"}]}`, `rule "r", field "name": got`},
 	{`{"rules":[{"id":"r","effect":"allow"},{"id":"r","effect":"deny"}]}`, `field "id": got "r", want`},
 	{`{"rules":[{"id":"r","effect":"allow","addr":["10.0.0.0/33"]}]}`, `rule "r", field "addr[0]": got "10.0.0.0/33", want`},
