@@ -91,7 +91,7 @@ func (f *follower) session(ctx context.Context) error {
 	if resume {
 		from = l.last
 	}
-	w, err := startWatch(ctx, f.js, f.store.opts.Bucket, from)
+	w, err := startWatch(ctx, f.js, f.store.opts.Bucket, from, info.State.LastSeq)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ type watch struct {
 }
 
 // startWatch watches from a revision on, or from every key's newest version when
-// from is 0.
-func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from uint64) (*watch, error) {
+// from is 0. Last is the newest revision that the bucket had before.
+func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from, last uint64) (*watch, error) {
 	push, err := js.Conn().JetStream()
 	if err != nil {
 		return nil, fmt.Errorf("watch bucket %s: %w", bucket, err)
@@ -31,7 +31,7 @@ func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from
 	if from > 0 {
 		start = nats.StartSequence(from)
 	}
-	r := newReceiver(bucket)
+	r := newReceiver(bucket, last)
 	w := &watch{updates: r.updates, cancel: cancel}
 	sub, err := push.Subscribe(r.prefix+">", r.receive,
 		nats.BindStream("KV_"+bucket), nats.OrderedConsumer(), start, nats.Context(ctx))
@@ -50,14 +50,15 @@ func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from
 type receiver struct {
 	prefix  string
 	updates chan *version
+	last    uint64 // the initial load goes at least this far, unless all of it came
 
 	mu     sync.Mutex
 	toLoad uint64 // messages of the initial load that did not come yet
 }
 
 // newReceiver returns one that takes no message before begin.
-func newReceiver(bucket string) *receiver {
-	r := &receiver{prefix: "$KV." + bucket + ".", updates: make(chan *version, 256)}
+func newReceiver(bucket string, last uint64) *receiver {
+	r := &receiver{prefix: "$KV." + bucket + ".", updates: make(chan *version, 256), last: last}
 	r.mu.Lock()
 	return r
 }
@@ -91,7 +92,10 @@ func (r *receiver) receive(msg *nats.Msg) {
 	if r.toLoad == 0 {
 		return
 	}
-	if r.toLoad--; r.toLoad == 0 || meta.NumPending == 0 {
+	// What was to load may be replaced before it comes. The server counts each version
+	// that goes meanwhile as one less to come, also where it was to send another one of
+	// the key: hence it must have come to the end, too.
+	if r.toLoad--; r.toLoad == 0 || meta.NumPending == 0 && meta.Sequence.Stream >= r.last {
 		r.toLoad = 0
 		r.updates <- nil
 	}
