@@ -21,7 +21,7 @@ func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info 
 		}
 		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
 			asked++
-			good, known, err := history(ctx, kv, key, info.Config.MaxMsgsPerSubject, n.old)
+			good, known, err := history(ctx, kv, bad, info.Config.MaxMsgsPerSubject, n.old)
 			if err != nil {
 				n.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
 			}
@@ -38,12 +38,14 @@ func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info 
 	}
 }
 
-// history returns the newest version of key that compiles. Limit is how many
-// versions the bucket keeps. Known is false when the history is cut off before a
-// good version or a delete, so that it says nothing about what was in force
+// history returns the newest version that compiles of the key of a refused document.
+// Limit is how many versions the bucket keeps. Known is false when the history is cut
+// off before a good version or a delete, so that it says nothing about what was in force
 // before. A shorter one begins with the key: nothing good came before it, and what a
-// snapshot has of the key has ended since.
-func history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64, old *ledger) (good record, known bool, err error) {
+// snapshot has of the key has ended since. Unless it was pushed to meanwhile, which
+// takes versions away while they are read.
+func history(ctx context.Context, kv jetstream.KeyValue, bad InvalidDocument, limit int64, old *ledger) (good record, known bool, err error) {
+	key := bad.Key
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	versions, err := kv.History(ctx, key)
@@ -63,7 +65,8 @@ func history(ctx context.Context, kv jetstream.KeyValue, key string, limit int64
 			return record{doc: v.doc, revision: v.revision}, true, nil
 		}
 	}
-	return record{}, int64(len(versions)) < limit, nil
+	whole := len(versions) == 0 || versions[len(versions)-1].Revision() == bad.Revision
+	return record{}, whole && int64(len(versions)) < limit, nil
 }
 
 func versionOf(e jetstream.KeyValueEntry) version {
