@@ -1,0 +1,153 @@
+// Package bench measures a bridge beside a bare fasthttp server that answers 200, on this
+// machine: how many events a second, how late the answers, how much processor time and
+// memory. Load, bridge, NATS server and bare server are processes of their own.
+//
+// Each load drives the bare server first and then the bridge, round by round, so that what
+// else the machine does falls on both. A closed loop sends the next request of a
+// connection when the last is answered; an open loop sends at a fixed rate, and counts
+// latency from the moment a request was due, so that one that had to wait behind others
+// shows. An event costs processor time until JetStream has acked it and the bridge knows.
+//
+// After each load of the bridge the stream is read: each answer's event has to be there,
+// once. Otherwise there is no result.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+)
+
+// Options of a run.
+type Options struct {
+	Bridge   string        // program to measure; "": this one's own
+	Env      []string      // NAME=value, for the bridge
+	Dir      string        // for data, removed afterwards; "": the system's temporary folder
+	Rules    int           // documents of one rule each
+	Names    int           // of streams in the requests
+	Body     int           // bytes, least size of a request's body
+	Conns    int           // connections, requests in flight
+	Rate     int           // events a second of the open loop
+	HTTP10   bool          // measure one connection a request too
+	Rounds   int           // of each load
+	Warmup   time.Duration // before the first, of each server
+	Duration time.Duration // of a load
+	Events   uint64        // of a load at most; 0: no limit
+	Outage   time.Duration // NATS is away for as long, in the middle of a load three times as long; 0: never
+	Push     int           // rules a second pushed during one more open loop; 0: none
+	Progress func(format string, args ...any)
+}
+
+// check refuses what cannot be measured.
+func (o Options) check() error {
+	for _, least := range []struct {
+		flag string
+		n    int
+	}{
+		{"--rules", o.Rules}, {"--names", o.Names}, {"--connections", o.Conns}, {"--rate", o.Rate}, {"--rounds", o.Rounds},
+	} {
+		if least.n < 1 {
+			return fmt.Errorf("%s is %d, want at least 1", least.flag, least.n)
+		}
+	}
+	if o.Duration <= 0 {
+		return fmt.Errorf("--duration is %s, want more than 0s", o.Duration)
+	}
+	if o.Push < 0 || o.Outage < 0 || o.Warmup < 0 {
+		return errors.New("--push, --outage and --warmup cannot be negative")
+	}
+	return nil
+}
+
+// Run measures. The error wraps errCount when events and answers differ.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(o.Dir, "bridgectl-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("folder for data: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &rig{opts: o, dir: dir}
+	report, err := r.measureAll(ctx)
+	r.close()
+	if rmErr := os.RemoveAll(dir); rmErr != nil {
+		err = errors.Join(err, fmt.Errorf("folder for data: %w", rmErr))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+// measureAll drives the servers in turn.
+func (r *rig) measureAll(ctx context.Context) (*Report, error) {
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	o := r.opts
+	report := &Report{Rules: o.Rules, Names: o.Names, Connections: o.Conns, Rate: o.Rate, Processors: runtime.NumCPU(), Go: runtime.Version()}
+	var err error
+	if report.AtRest, err = r.memory(); err != nil {
+		return nil, err
+	}
+	forms := []form{keepAlive}
+	if o.HTTP10 {
+		forms = append(forms, http10)
+	}
+	if o.Warmup > 0 {
+		for _, server := range []string{roleBare, roleBridge} {
+			if _, err := r.measure(ctx, plan{server: server, form: keepAlive, schedule: schedule{end: o.Warmup}}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for round := 1; round <= o.Rounds; round++ {
+		for _, f := range forms {
+			for _, p := range r.plans(f) {
+				p.round = round
+				m, err := r.measure(ctx, p)
+				if err != nil {
+					return nil, err
+				}
+				report.add(m)
+			}
+		}
+	}
+	if o.Outage > 0 {
+		if report.Outage, err = r.measureOutage(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if report.AtEnd, err = r.memory(); err != nil {
+		return nil, err
+	}
+	report.summarize()
+	return report, nil
+}
+
+// plans are the loads of one round.
+func (r *rig) plans(f form) []plan {
+	closed := schedule{total: r.opts.Events, end: r.opts.Duration}
+	open := closed
+	open.rate = r.opts.Rate
+	list := []plan{
+		{server: roleBare, form: f, schedule: closed}, {server: roleBridge, form: f, schedule: closed},
+		{server: roleBare, form: f, schedule: open}, {server: roleBridge, form: f, schedule: open},
+	}
+	if r.opts.Push > 0 {
+		list = append(list, plan{server: roleBridge, form: f, schedule: open, push: r.opts.Push})
+	}
+	return list
+}
+
+// memory is what the bridge holds now.
+func (r *rig) memory() (Memory, error) {
+	u, err := r.bridge.usage()
+	return Memory{Resident: u.resident, Peak: u.peak, Files: u.files, Threads: u.threads}, err
+}
