@@ -8,7 +8,8 @@
 // Where the server (2.14 or later) and the stream (AllowBatchPublish) allow it, a
 // backlog goes in fast batches that end at the first gap, see batch.go. Elsewhere
 // a window of messages is in flight, each with its own ack, see window.go. An event
-// that is alone in the spool is published at once and by itself in both.
+// that comes alone is published at once and by itself in both; those that follow closely
+// gather for some milliseconds, see gather.go.
 //
 // # Order
 //
@@ -104,9 +105,11 @@ type Forwarder struct {
 	spare   *entry // nobody has it any more
 	sent    uint64 // highest sequence ever published
 	careful uint64 // up to here, messages go one by one
-	stream  streamState
-	batches batching
-	mourned time.Time // when the log last told of a lost event
+
+	published time.Time // when the last publish began
+	stream    streamState
+	batches   batching
+	mourned   time.Time // when the log last told of a lost event
 }
 
 // Start begins to forward what is behind the spool's cursor.
@@ -235,6 +238,8 @@ func (f *Forwarder) forward(ctx context.Context) error {
 		if f.connection() != f.stream.connection {
 			return nil // it may have been idle through an outage
 		}
+		f.gather(ctx, first)
+		f.published = time.Now()
 		if err := f.publish(ctx, first); err != nil {
 			return err
 		}
