@@ -34,9 +34,12 @@ func startAll(t *testing.T) *bridgetest.NATS {
 	return server
 }
 
-// bridgeStarts runs a bridge to the end of the scripts.
-func (r *rig) bridgeStarts(_ *testscript.TestScript, _ bool, environ []string) {
+// bridgeStarts runs a bridge to the end of the scripts. $ADDRESS is where it
+// listens, $HOOK its webhook without a secret.
+func (r *rig) bridgeStarts(ts *testscript.TestScript, _ bool, environ []string) {
 	r.bridge = bridgetest.StartBridge(r.t, r.server, environ...)
+	ts.Setenv("ADDRESS", r.bridge.HookAddr())
+	ts.Setenv("HOOK", "http://"+r.bridge.HookAddr()+"/hook")
 }
 
 // hook posts a webhook and wants a status: hook 200 BODY.
