@@ -50,18 +50,48 @@ func Compile(key string, data []byte) (*Document, error) {
 		})
 		return nil, c.err()
 	}
-	rules := c.document(string(data))
+	doc := c.document(string(data))
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	if len(rules) > 0 {
-		key = rules[0].name[:len(key)] // a part of a text that stays in any case
-	}
-	doc := &Document{key: key, source: c.text, rules: rules}
+	doc.key, doc.source = key, c.text
+	doc.join()
 	if c.hasShadow {
-		doc.rules, doc.shadow = splitShadow(key, rules)
+		doc.rules, doc.shadow = splitShadow(doc.key, doc.rules)
 	}
 	return doc, nil
+}
+
+// single is a document of one rule. It is one object, for the garbage collector
+// looks at each of a million.
+type single struct {
+	Document
+	one [1]rule
+}
+
+// newDocument returns a document with room for n rules.
+func newDocument(n int) *Document {
+	if n == 1 {
+		d := new(single)
+		d.rules = d.one[:]
+		return &d.Document
+	}
+	return &Document{rules: make([]rule, n)}
+}
+
+// join makes the document's texts parts of each other where it can, so that they
+// are fewer: its key is in the name of its first rule, and the name of a rule that
+// has nothing else of the source stands before that.
+func (d *Document) join() {
+	if len(d.rules) == 0 {
+		return
+	}
+	first := &d.rules[0]
+	if len(d.rules) == 1 && first.more == nil {
+		text, n := first.name+d.source, len(first.name)
+		first.name, d.source = text[:n], text[n:]
+	}
+	d.key = first.name[:len(d.key)]
 }
 
 // compiler reads one document.
@@ -108,7 +138,7 @@ func appendLabel(b []byte, id string, position int) []byte {
 
 const wantDocument = `one JSON object as {"rules":[…]}`
 
-func (c *compiler) document(text string) []rule {
+func (c *compiler) document(text string) *Document {
 	if !c.read(text) {
 		c.add(RuleError{Value: whyNoJSON(c.text).Error(), Want: wantDocument})
 		return nil
@@ -130,7 +160,7 @@ func (c *compiler) document(text string) []rule {
 }
 
 // rules reads the list of rules; 0 is none.
-func (c *compiler) rules(list value) []rule {
+func (c *compiler) rules(list value) *Document {
 	const want = `a list of rules; "rules":[] for none`
 	if list == 0 {
 		c.add(RuleError{Field: "rules", Want: want})
@@ -140,12 +170,12 @@ func (c *compiler) rules(list value) []rule {
 		c.refuse(list, want)
 		return nil
 	}
-	rules := make([]rule, c.count(list))
+	doc := newDocument(c.count(list))
 	for i, v := range c.elements(list) {
 		c.base, c.position, c.id = v, i+1, ""
-		c.rule(&rules[i], v)
+		c.rule(&doc.rules[i], v)
 	}
-	return rules
+	return doc
 }
 
 const ruleFields = "id, effect, calls, priority, name, app, addr, custom, token, when, not_before, expires_at, shadow, reason"
