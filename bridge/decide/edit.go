@@ -46,10 +46,10 @@ func (e *Edit) Replace(old, doc *Document) {
 // Table returns the table as changed so far. The edit may go on; that table
 // stays as it is.
 func (e *Edit) Table(revision uint64) *Table {
+	e.table.revision = revision
+	e.table.shadow = e.shadowTable()
+	e.owner, e.shadow = new(owner), nil
 	t := e.table
-	t.revision = revision
-	t.shadow = e.shadowTable()
-	e.owner = new(owner)
 	return &t
 }
 

@@ -40,7 +40,8 @@ type follower struct {
 
 	resumable bool         // the ledger was loaded whole from the bucket and kept up since
 	failures  int          // in a row
-	edit      *decide.Edit // changes of the ledger that are not in force yet; nil: none
+	edit      *decide.Edit // of the table in force; nil before a change
+	changed   bool         // the ledger has changes that are not in force yet
 	lagging   bool         // the last check found the ledger behind the bucket,
 	laggedAt  uint64       // at this revision
 	saved     time.Time    // when the saver was last woken
@@ -240,6 +241,7 @@ func (f *follower) take(e *version) {
 	if old != doc {
 		f.edit.Replace(old, doc)
 	}
+	f.changed = true
 	if v.err != nil && !told {
 		f.refused(v)
 	}
@@ -264,12 +266,11 @@ func (f *follower) tellRest() {
 
 // flush puts changes of the ledger in force, if there are any.
 func (f *follower) flush() {
-	if f.edit == nil {
+	if !f.changed {
 		return
 	}
-	table := f.edit.Table(f.store.ledger.last)
-	f.edit = nil
-	f.swap(table)
+	f.changed = false
+	f.swap(f.edit.Table(f.store.ledger.last))
 }
 
 // swap puts a table in force and has it saved.

@@ -41,6 +41,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	f.store.mine.Unlock()
 	f.resumable = true
 	f.rested = time.Now().Add(restFor * time.Since(began))
+	f.edit = n.edit
 	f.swap(n.edit.Table(n.fresh.last))
 	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", n.fresh.last,
 		"documents", n.fresh.docs.count, "invalid", len(n.fresh.invalid.all))
