@@ -1,8 +1,8 @@
 package rulestore_test
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ func TestScale(t *testing.T) {
 	n := scale(t)
 	r := startRig(t, jetstream.KeyValueConfig{History: 8, LimitMarkerTTL: time.Second})
 	r.fill(n)
+	t.Run("pushes to a bare consumer", func(t *testing.T) { r.bareConsumer(t).measure(t, r, n, 100*time.Microsecond) })
 
 	opts := rulestore.Options{SnapshotPath: filepath.Join(t.TempDir(), "rules.snapshot"), CheckEvery: time.Second}
 	var log countingLog
@@ -57,7 +59,14 @@ func TestScale(t *testing.T) {
 	t.Logf("heap: %d bytes a document", (heapInUse()-heap)/uint64(n))
 	r.expect(n)
 
-	t.Run("pushes", func(t *testing.T) { r.measurePushes(t, n, changed) })
+	for _, every := range []time.Duration{time.Millisecond, 100 * time.Microsecond} {
+		seer := seer{changed: changed, revision: func() uint64 { return r.store.Status().Revision }}
+		t.Run(fmt.Sprintf("pushes every %v", every), func(t *testing.T) {
+			stop := r.decideNowAndThen(t, n)
+			defer stop()
+			seer.measure(t, r, n, every)
+		})
+	}
 	if reloads := log.count("loading the bucket again"); reloads != 0 {
 		t.Errorf("loaded again %d times", reloads)
 	}
@@ -100,7 +109,7 @@ func (r *rig) fill(n int) {
 	js, err := jetstream.New(r.nats.Conn(), jetstream.WithPublishAsyncMaxPending(4000))
 	check(r.t, err)
 	for i := range n {
-		_, err := js.PublishAsync(fmt.Sprintf("$KV.rules.team.%d", i), document(i))
+		_, err := js.PublishAsync(fmt.Sprintf("$KV.rules.team.%d", i), document(i), jetstream.WithStallWait(bridgetest.Timeout))
 		check(r.t, err)
 	}
 	<-js.PublishAsyncComplete()
@@ -130,55 +139,75 @@ func (r *rig) expect(n int) {
 	}
 }
 
-// measurePushes pushes for some seconds and tells how long after its ack each
-// push decides, and how long decisions take meanwhile.
-func (r *rig) measurePushes(t *testing.T, n int, changed <-chan struct{}) {
-	for _, every := range []time.Duration{time.Millisecond, 100 * time.Microsecond} {
-		t.Run(fmt.Sprintf("every %v", every), func(t *testing.T) {
-			const lasts = 5 * time.Second
-			pushes := int(lasts / every)
-			if n <= 10_000 {
-				pushes = min(pushes, n)
-			}
-			acked := r.push(t, n, pushes, every)
-			slowest := make(chan []time.Duration)
-			stop := make(chan struct{})
-			go r.decideUntil(stop, n, slowest)
+// seer sees pushes: decisions, or what they are compared with.
+type seer struct {
+	changed  <-chan struct{} // there may be more to see
+	revision func() uint64   // that is seen now
+}
 
-			seen := make([]time.Time, 0, pushes) // by revision
-			first := <-acked
-			from := first.revision
-			acks := []time.Time{first.at}
-			for len(seen) < pushes {
-				select {
-				case a := <-acked:
-					for uint64(len(acks)) <= a.revision-from {
-						acks = append(acks, a.at)
-					}
-				case <-changed:
-					now, revision := time.Now(), r.store.Status().Revision
-					for from+uint64(len(seen)) <= revision && len(seen) < pushes {
-						seen = append(seen, now)
-					}
-				case <-time.After(bridgetest.Timeout):
-					t.Fatalf("%d of %d pushes are seen", len(seen), pushes)
-				}
-			}
-			for len(acks) < pushes {
-				a := <-acked
-				for uint64(len(acks)) <= a.revision-from {
-					acks = append(acks, a.at)
-				}
-			}
-			close(stop)
-			lags := make([]time.Duration, pushes)
-			for i := range lags {
-				lags[i] = max(seen[i].Sub(acks[i]), 0)
-			}
-			t.Logf("%d pushes in %v; from the ack to decisions: %s", pushes, acks[pushes-1].Sub(acks[0]), spread(lags))
-			t.Logf("a decision meanwhile: %s", spread(<-slowest))
-		})
+// bareConsumer sees the messages of the bucket and does nothing with them: what
+// the server, the client and the scheduler cost without any rules.
+func (r *rig) bareConsumer(t *testing.T) seer {
+	t.Helper()
+	push, err := r.nats.Conn().JetStream()
+	check(t, err)
+	var revision atomic.Uint64
+	changed := make(chan struct{}, 1)
+	sub, err := push.Subscribe("$KV.rules.>", func(m *nats.Msg) {
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		revision.Store(meta.Sequence.Stream)
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}, nats.OrderedConsumer(), nats.DeliverNew())
+	check(t, err)
+	t.Cleanup(func() { check(t, sub.Unsubscribe()) })
+	return seer{changed: changed, revision: revision.Load}
+}
+
+// measure pushes for so long that collections of the garbage collector and
+// snapshots fall into it, and tells how long after its ack each push is seen.
+func (s seer) measure(t *testing.T, r *rig, n int, every time.Duration) {
+	lasts := 15 * time.Second
+	if n <= 10_000 {
+		lasts = time.Second
 	}
+	pushes := int(lasts / every)
+	deadline := time.NewTimer(lasts + bridgetest.Timeout)
+	defer deadline.Stop()
+	before, cpu, server := allocated(), processTime(), r.nats.CPU()
+	acked := r.push(t, n, pushes, every)
+	first := <-acked
+	acks, seen := []time.Time{first.at}, make([]time.Time, 0, pushes) // by revision
+	for len(seen) < pushes || len(acks) < pushes {
+		select {
+		case a := <-acked:
+			for uint64(len(acks)) <= a.revision-first.revision {
+				acks = append(acks, a.at)
+			}
+		case <-s.changed:
+			now, revision := time.Now(), s.revision()
+			for first.revision+uint64(len(seen)) <= revision && len(seen) < pushes {
+				seen = append(seen, now)
+			}
+		case <-deadline.C:
+			t.Fatalf("%d of %d pushes are acked, %d seen", len(acks), pushes, len(seen))
+		}
+	}
+	cpu, server = processTime()-cpu, r.nats.CPU()-server
+	after := allocated()
+	lags := make([]time.Duration, pushes)
+	for i := range lags {
+		lags[i] = max(seen[i].Sub(acks[i]), 0)
+	}
+	t.Logf("%d pushes in %v; from the ack to being seen: %s", pushes, acks[pushes-1].Sub(acks[0]), spread(lags))
+	t.Logf("a push, of pusher and follower: processor %v, %d bytes; of the server: processor %v; %d collections",
+		cpu/time.Duration(pushes), (after.TotalAlloc-before.TotalAlloc)/uint64(pushes), server/time.Duration(pushes), after.NumGC-before.NumGC)
 }
 
 type ack struct {
@@ -195,11 +224,7 @@ func (r *rig) push(t *testing.T, n, pushes int, every time.Duration) <-chan ack 
 	acked := make(chan ack, pushes)
 	_, err := nc.Subscribe(inbox, func(m *nats.Msg) {
 		now := time.Now()
-		var a jetstream.PubAck
-		if err := json.Unmarshal(m.Data, &a); err != nil || a.Sequence == 0 {
-			t.Errorf("push: %s", m.Data)
-		}
-		acked <- ack{a.Sequence, now}
+		acked <- ack{sequence(t, m.Data), now}
 	})
 	check(t, err)
 	var pusher sync.WaitGroup
@@ -220,20 +245,46 @@ func (r *rig) push(t *testing.T, n, pushes int, every time.Duration) <-chan ack 
 	return acked
 }
 
-// decideUntil decides now and then, and gives the times it took.
-func (r *rig) decideUntil(stop <-chan struct{}, n int, took chan<- []time.Duration) {
-	var all []time.Duration
-	for {
-		select {
-		case <-stop:
-			took <- all
-			return
-		case <-time.After(100 * time.Microsecond):
+// sequence reads a message's number from its ack, and allocates nothing for it:
+// what the pusher allocates, the follower's collector has to collect.
+func sequence(t *testing.T, ack []byte) uint64 {
+	_, after, _ := bytes.Cut(ack, []byte(`"seq":`))
+	n := uint64(0)
+	for _, b := range after {
+		if b < '0' || b > '9' {
+			break
 		}
-		in := decide.Input{Call: subjects.Publish, Name: camera(rand.N(n))}
-		began := time.Now()
-		r.store.Decide(&in, began)
-		all = append(all, time.Since(began))
+		n = n*10 + uint64(b-'0')
+	}
+	if n == 0 {
+		t.Errorf("push: %s", ack)
+	}
+	return n
+}
+
+// decideNowAndThen decides until stop is called, and then tells how long it took.
+func (r *rig) decideNowAndThen(t *testing.T, n int) (stop func()) {
+	quit, done := make(chan struct{}), make(chan []time.Duration)
+	go func() {
+		var all []time.Duration
+		tick := time.NewTicker(100 * time.Microsecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				done <- all
+				return
+			case <-tick.C:
+			}
+			in := decide.Input{Call: subjects.Publish, Name: camera(rand.N(n))}
+			began := time.Now()
+			r.store.Decide(&in, began)
+			all = append(all, time.Since(began))
+		}
+	}()
+	return func() {
+		close(quit)
+		t.Logf("a decision meanwhile: %s", spread(<-done))
 	}
 }
 
@@ -249,6 +300,11 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+func allocated() (m runtime.MemStats) {
+	runtime.ReadMemStats(&m)
+	return m
 }
 
 func processTime() time.Duration {
