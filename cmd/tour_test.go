@@ -1,0 +1,196 @@
+// Package cmd_test runs what README tells to run, with the programs of this folder.
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+)
+
+// natsVariable makes this test binary the nats tool of the tour.
+const natsVariable = "TOUR_NATS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(natsVariable) == "" {
+		goleak.VerifyTestMain(m)
+	}
+	if err := natsTool(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// natsTool is as much of the nats tool as the tour needs: kv put and kv ls.
+func natsTool(args []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), bridgetest.Timeout)
+	defer cancel()
+	if len(args) < 3 || args[0] != "kv" {
+		return fmt.Errorf("nats %q is not known here", args)
+	}
+	nc, err := nats.Connect(os.Getenv("NATS_URL"))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	kv, err := js.KeyValue(ctx, args[2])
+	if err != nil {
+		return err
+	}
+	switch {
+	case args[1] == "put" && len(args) == 5:
+		_, err = kv.PutString(ctx, args[3], args[4])
+		return err
+	case args[1] == "ls" && len(args) == 3:
+		keys, err := kv.Keys(ctx)
+		fmt.Println(strings.Join(keys, "\n"))
+		return err
+	}
+	return fmt.Errorf("nats %q is not known here", args)
+}
+
+// section returns the commands of a section of README.
+func section(t *testing.T, title string) string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(readme), "\n## "+title+"\n")
+	if !ok {
+		t.Fatalf("README has no section %q", title)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	var commands strings.Builder
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		commands.WriteString(block[1])
+	}
+	return commands.String()
+}
+
+// swap puts other texts in the place of those of the tour, which have to be there.
+func swap(t *testing.T, script string, texts ...string) string {
+	t.Helper()
+	for i := 0; i < len(texts); i += 2 {
+		if !strings.Contains(script, texts[i]) {
+			t.Fatalf("the tour has no %q", texts[i])
+		}
+		script = strings.ReplaceAll(script, texts[i], texts[i+1])
+	}
+	return script
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// The tour of README runs as it stands: only addresses and times are others, and NATS is
+// one of the test's.
+func TestTour(t *testing.T) {
+	dir := t.TempDir()
+	server := bridgetest.StartNATS(t)
+	if _, err := provision.Ensure(t.Context(), server.JetStream(), provision.Options{Mode: provision.Auto}); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "bin")
+	script := swap(t, section(t, "A simulated evening"),
+		"go build -o bin/ ", "cd "+root(t)+"; go build -o "+bin+"/ ",
+		"./testdata/tour/room\n", "./testdata/tour/room; cd "+dir+"\n",
+		"testdata/tour/rules.json", filepath.Join(root(t), "testdata/tour/rules.json"),
+		"127.0.0.1:9000", freeAddr(t),
+		"CONSUMER_SESSIONS_TIMEOUT=20s CONSUMER_SESSIONS_GRACE=5s", "CONSUMER_SESSIONS_TIMEOUT=3s CONSUMER_SESSIONS_GRACE=1s",
+		"--duration 2m", "--duration 12s --speed 600 --updates 10m --seed 1",
+		"sleep 60", "sleep 6",
+		"sleep 30", "for i in {1..300}; do grep -q session.lost room.log && grep -q 'sim-[1-5] ended' room.log && break; sleep 0.2; done; sleep 1",
+	)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script = "nats() { " + natsVariable + "=1 " + self + " \"$@\"; }\n" + script
+	out := bash(t, dir, script,
+		"NATS_URL="+server.URL(), "BRIDGE_LISTEN="+freeAddr(t), "BRIDGE_ADMIN_LISTEN="+freeAddr(t), "BRIDGE_NAME=tour")
+	for _, want := range []string{
+		`sim is at revision 1`,
+		`(?m)^whsec_`,
+		`(?m)^sim-\d\.203=2E0=2E113=2E\d+\.\d+$`,            // live
+		`(?m)^ +publish +\d+ +[1-9]\d* +[1-9]\d* +0 +0$`,    // simulated: allowed and refused ones
+		`(?m)^ +play_done +\d+ +[1-9]\d* +0 +0 +0$`,         // and dones
+		`(?m)^/chat sim-\d is live$`,                        // the room
+		`(?m)^/chat sim-\d ended after \d+s, with up to \d`, //
+		`(?m)^/notify \{"type":"session\.lost"`,             //
+		`(?m)^  sim-1 +live +\d+ +\d+m?\d*s +[0-9.]+ MB`,    // the report
+		`(?m)^  - +192\.0\.2\.\d+ +play +[1-9]`,             // refusals
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("no %s", want)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	if err != nil || !strings.Contains(string(page), "<svg") || !strings.Contains(string(page), "sim-1") {
+		t.Errorf("report.html: %d bytes, %v", len(page), err)
+	}
+	stream, err := server.JetStream().Stream(t.Context(), subjects.StreamEvents)
+	if err != nil || stream.CachedInfo().State.Msgs == 0 {
+		t.Errorf("EVENTS: %+v, %v", stream, err)
+	}
+	if t.Failed() {
+		t.Logf("the tour:\n%s\n%s", script, out)
+		for _, name := range []string{"bridge", "sessions", "analytics", "chat", "notify"} {
+			log, err := os.ReadFile(filepath.Join(dir, name+".log"))
+			t.Logf("%s:\n%s%v", name, log, err)
+		}
+	}
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// bash runs the script in a process group of its own, which ends with it.
+func bash(t *testing.T, dir, script string, env ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-c", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Minute
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of it
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
