@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // format is the value of --output.
@@ -59,6 +62,17 @@ func (f *failing) Write(p []byte) (int, error) {
 		f.err = fmt.Errorf("write the result: %w", err)
 	}
 	return n, err
+}
+
+// terminal returns the terminal that w writes to, or nil.
+func terminal(w io.Writer) *os.File {
+	if out, ok := w.(*failing); ok {
+		w = out.Writer
+	}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
 
 // plural returns "1 event", "2 events".

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"bintubridge/cmd/bridgectl/evening"
 )
@@ -64,7 +62,7 @@ names a certificate to trust. An interrupt ends the evening: everybody leaves.`,
 			if err != nil {
 				return err
 			}
-			if w, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(w.Fd())) {
+			if w := terminal(cmd.ErrOrStderr()); w != nil {
 				sim.progress = w
 			}
 			if err := sim.hook.reach(cmd.Context()); err != nil {
