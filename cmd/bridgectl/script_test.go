@@ -64,6 +64,7 @@ func TestScripts(t *testing.T) {
 				"bridgeruns":   bridgeRuns,
 				"bridgestarts": r.bridgeStarts,
 				"hook":         r.hook,
+				"fakeapi":      fakeAPI,
 				"kvput":        r.kvPut,
 				"kvcreate":     r.kvCreate,
 				"snapshot":     r.snapshot,
