@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"bintubridge/bridge/webhook"
 )
 
 // fakeAPI runs a server in the place of bintu's API to the end of the script. $API is where it is; the first
@@ -46,6 +48,18 @@ func TestWithoutSecrets(t *testing.T) {
 	for _, text := range []string{`https:\/\/h.example\/hook\/s3cret-of-path?token=abcdef`, "key-1 https://h.example/hook/s3cret-of-path", "abcdef"} {
 		if got := withoutSecrets(text, "key-1", u); strings.Contains(got, "s3cret") || strings.Contains(got, "abcdef") || strings.Contains(got, "key-1") {
 			t.Errorf("%q leaves %q", text, got)
+		}
+	}
+}
+
+// A 403 is an answer to what asks, and none to what tells.
+func TestSamplesWantTheRightAnswers(t *testing.T) {
+	for status, want := range map[int]string{http.StatusOK: "", http.StatusForbidden: "2 of 5 calls", http.StatusInternalServerError: "5 of 5 calls"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		results, err := new(sampleFlags).send(t.Context(), hookAt(t, server.URL), webhook.NginxRTMP)
+		server.Close()
+		if len(results) != 5 || (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d: %+v, %v", status, results, err)
 		}
 	}
 }
