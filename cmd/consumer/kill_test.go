@@ -38,6 +38,7 @@ func mainIfAsked() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(1)
 	}()
+	fmt.Println("runs") // StartProcess waits for it
 	os.Args = append([]string{"consumer"}, strings.Fields(args)...)
 	main()
 	os.Exit(0)

@@ -71,10 +71,10 @@ type done struct {
 	Out        subjects.Number `json:"out"`
 }
 
-// How long the machine remembers, and how much at most: repeats of asks, early dones, and
-// lost sessions that may still be alive.
+// How long the machine remembers: repeats of asks, also while a clock is set by an hour and back,
+// early dones, and lost sessions that may still be alive.
 const (
-	acceptedFor = time.Hour
+	acceptedFor = 3 * time.Hour
 	donesFor    = time.Minute
 	lostFor     = time.Hour
 )

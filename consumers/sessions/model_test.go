@@ -64,7 +64,8 @@ func genConnections(t *rapid.T) []subjects.Event {
 	return events
 }
 
-// disturb drops, repeats and shuffles events, puts ticks between them, and sets the server's clock.
+// disturb drops, repeats and shuffles events, puts ticks between them, and sets the server's clock by
+// an hour and back.
 func disturb(t *rapid.T, events []subjects.Event) []step {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 	shuffle := rapid.IntRange(0, 5).Draw(t, "shuffle")
@@ -83,14 +84,21 @@ func disturb(t *rapid.T, events []subjects.Event) []step {
 		list[i], list[j] = list[j], list[i]
 	}
 	var steps []step
-	now, passed := start, start
+	passed := start
+	var now time.Time
+	var wrong time.Duration // how much the server's clock is ahead
 	for i := range list {
 		if at := list[i].ReceivedAt; at.After(passed) {
-			now, passed = now.Add(at.Sub(passed)), at
+			passed = at
 		}
-		if random.IntN(20) == 0 {
-			now = now.Add(time.Duration(1-2*random.IntN(2)) * time.Hour)
+		switch {
+		case random.IntN(20) != 0:
+		case wrong != 0:
+			wrong = 0
+		default:
+			wrong = time.Duration(1-2*random.IntN(2)) * time.Hour
 		}
+		now = passed.Add(wrong)
 		steps = append(steps, step{&list[i], now})
 		if random.IntN(4) == 0 {
 			steps = append(steps, step{nil, now.Add(time.Duration(random.IntN(90)) * time.Second)})
