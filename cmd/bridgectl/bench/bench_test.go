@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"bare, keep-alive, closed loop", "bridge, http/1.0, 5000/s, 200 pushes/s", "events/s, bridge, keep-alive, closed loop / bare", "during", "at rest"} {
+	for _, want := range []string{"bare, keep-alive, closed loop", "bridge, http/1.0, 5000/s, 200 pushes/s", "bare, http/1.0, 5000/s", "during", "at rest"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report has no %q", want)
 		}

@@ -21,7 +21,7 @@ type Report struct {
 	AtRest       Memory        `json:"bridge_at_rest"`
 	AtEnd        Memory        `json:"bridge_at_end"`
 	Summary      []Measurement `json:"summary"` // all rounds of a load in one
-	Ratios       []Ratio       `json:"ratios"`
+	Comparisons  []Comparison  `json:"comparisons"`
 	Outage       []Phase       `json:"outage,omitempty"`
 	Measurements []Measurement `json:"measurements"`
 }
@@ -76,12 +76,14 @@ type Phase struct {
 	Latency Latency `json:"latency_us"`
 }
 
-// Ratio is the bridge beside the bare server, or beside itself without pushes. Lowest
-// and Highest are those of single rounds.
-type Ratio struct {
-	Name    string  `json:"name"`
-	Form    form    `json:"form"`
-	Value   float64 `json:"value"`
+// Comparison is the bridge beside the bare server, or beside itself without pushes: the
+// median of the rounds, and their lowest and highest.
+type Comparison struct {
+	Figure  string  `json:"figure"`
+	Unit    string  `json:"unit"` // times: a ratio; µs: a difference
+	Load    string  `json:"load"`
+	Base    string  `json:"base"`
+	Median  float64 `json:"median"`
 	Lowest  float64 `json:"lowest"`
 	Highest float64 `json:"highest"`
 }
@@ -124,7 +126,7 @@ func (r *Report) summarize() {
 		if m.Push > 0 {
 			base.Server = roleBridge
 		}
-		r.compare(m.title()+" / "+base.Server, rounds[m.title()], rounds[base.title()])
+		r.compare(rounds[m.title()], rounds[base.title()])
 	}
 }
 
@@ -158,30 +160,38 @@ func merge(rounds []Measurement) Measurement {
 	return sum
 }
 
-// compare adds the ratios of two loads that ran in turns.
-func (r *Report) compare(title string, of, to []Measurement) {
+// compare adds how a load differs from another that ran in turns with it.
+func (r *Report) compare(of, base []Measurement) {
+	if len(of) != len(base) {
+		return
+	}
+	ratio := func(a, b float64) float64 { return a / b }
 	for _, figure := range []struct {
-		name string
-		get  func(Measurement) float64
+		name, unit string
+		compare    func(a, b float64) float64
+		of         func(Measurement) float64
 	}{
-		{"events/s", func(m Measurement) float64 { return m.PerSecond }},
-		{"CPU an event", func(m Measurement) float64 { return m.CPU }},
-		{"p50", func(m Measurement) float64 { return m.Latency.P50 }},
-		{"p99", func(m Measurement) float64 { return m.Latency.P99 }},
+		{"events/s", "times", ratio, func(m Measurement) float64 { return m.PerSecond }},
+		{"CPU", "times", ratio, func(m Measurement) float64 { return m.CPU }},
+		{"p50", "times", ratio, func(m Measurement) float64 { return m.Latency.P50 }},
+		{"p50", "µs", func(a, b float64) float64 { return a - b }, func(m Measurement) float64 { return m.Latency.P50 }},
+		{"p99", "times", ratio, func(m Measurement) float64 { return m.Latency.P99 }},
+		{"p99", "µs", func(a, b float64) float64 { return a - b }, func(m Measurement) float64 { return m.Latency.P99 }},
 	} {
-		rounds := make([]float64, 0, len(of))
-		for i := range min(len(of), len(to)) {
-			if base := figure.get(to[i]); base > 0 {
-				rounds = append(rounds, figure.get(of[i])/base)
+		var rounds []float64
+		for i := range of {
+			if b := figure.of(base[i]); b > 0 { // 0: too short for the kernel's clock
+				rounds = append(rounds, figure.compare(figure.of(of[i]), b))
 			}
 		}
-		base := figure.get(merge(to))
-		if base == 0 || len(rounds) == 0 {
-			continue // too short for the kernel's clock
+		if len(rounds) == 0 {
+			continue
 		}
-		r.Ratios = append(r.Ratios, Ratio{
-			Name: figure.name + ", " + title, Form: of[0].Form, Value: figure.get(merge(of)) / base,
-			Lowest: slices.Min(rounds), Highest: slices.Max(rounds),
+		slices.Sort(rounds)
+		n := len(rounds)
+		r.Comparisons = append(r.Comparisons, Comparison{
+			Figure: figure.name, Unit: figure.unit, Load: of[0].title(), Base: base[0].title(),
+			Median: (rounds[(n-1)/2] + rounds[n/2]) / 2, Lowest: rounds[0], Highest: rounds[n-1],
 		})
 	}
 }
@@ -196,9 +206,13 @@ func (r *Report) Print(w io.Writer) error {
 			m.title(), m.Events, m.PerSecond, m.Latency.P50, m.Latency.P99, m.Latency.P999, m.Latency.Max,
 			m.CPU, m.UserCPU, m.SystemCPU, m.NATSCPU, m.GeneratorCPU, megabytes(m.Memory.Peak), m.DrainSeconds)
 	}
-	fmt.Fprintln(t, "\nRATIO\tALL\tLOWEST\tHIGHEST ROUND")
-	for _, ratio := range r.Ratios {
-		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\n", ratio.Name, ratio.Value, ratio.Lowest, ratio.Highest)
+	fmt.Fprintln(t, "\nLOAD\tBESIDE\tFIGURE\tMEDIAN\tLOWEST\tHIGHEST")
+	for _, c := range r.Comparisons {
+		form := "%s\t%s\t%s\t%.2f\t%.2f\t%.2f times\n"
+		if c.Unit == "µs" {
+			form = "%s\t%s\t%s\t%+.0f\t%+.0f\t%+.0f µs\n"
+		}
+		fmt.Fprintf(t, form, c.Load, c.Base, c.Figure, c.Median, c.Lowest, c.Highest)
 	}
 	if len(r.Outage) > 0 {
 		fmt.Fprintln(t, "\nOUTAGE\tEVENTS\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs")
