@@ -44,6 +44,7 @@ type answerer struct {
 
 	counts   counters
 	latency  *admin.Histogram
+	feed     *admin.Feed
 	failing  atomic.Bool  // the last append failed
 	failedAt atomic.Int64 // when one last did, unix nanoseconds
 
@@ -66,6 +67,7 @@ func newAnswerer(cfg Config, keys keyring, rules decider, spool appender, log *s
 		log:      log,
 		latency: admin.NewHistogram("bridge_answer_duration_seconds",
 			"Time from a webhook's body to its answer: parsing, deciding, spooling."),
+		feed:     admin.NewFeed(),
 		exchange: sync.Pool{New: func() any { return new(exchange) }},
 	}
 }
@@ -83,6 +85,7 @@ type exchange struct {
 	shadow   decide.Shadows
 	envelope forward.Envelope
 	record   []byte
+	eventAt  int // in record
 }
 
 // Handle answers one webhook. The order matters: decide on what was sent, redact what
@@ -106,7 +109,8 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 	if err != nil || x.req.Lossy {
 		x.event.Raw = a.redactor.Raw(&x.req)
 	}
-	if _, err := a.spool.Append(a.encode(x, outcome)); err != nil {
+	seq, err := a.spool.Append(a.encode(x, outcome))
+	if err != nil {
 		a.unspooled(err, now)
 		if a.full == FullReject {
 			a.counts.rejected.Add(1)
@@ -117,6 +121,9 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 		a.log.Info("the spool takes events again")
 	}
 	a.counts.requests[outcome][x.req.Call].Add(1)
+	if a.feed.Wants() {
+		a.show(x, outcome, seq)
+	}
 	a.latency.Observe(time.Since(now))
 	return answer
 }
@@ -183,8 +190,32 @@ func (a *answerer) encode(x *exchange, outcome subjects.Outcome) []byte {
 	if env.About = subjects.AppendPercent(env.About[:0], e.Name); len(env.About) > maxAbout {
 		env.About = env.About[:0] // the event has the name
 	}
-	x.record = e.AppendJSON(env.AppendRecord(x.record[:0]))
+	x.record = env.AppendRecord(x.record[:0])
+	x.eventAt = len(x.record)
+	x.record = e.AppendJSON(x.record)
 	return x.record
+}
+
+// maxBrief bounds a text of an event that is too large for the feed, in bytes.
+const maxBrief = 128
+
+// show gives the event to the operator's page, without the fields that a client
+// chooses when it is too large. The exchange's event is not good for anything after it.
+func (a *answerer) show(x *exchange, outcome subjects.Outcome, seq uint64) {
+	shown := admin.Shown{Outcome: outcome.String(), Seq: seq, Cut: len(x.record)-x.eventAt > admin.MaxShown}
+	if shown.Cut {
+		e := &x.event
+		for _, text := range []*string{
+			&e.Call, &e.Name, &e.App, &e.Addr, &e.ClientID, &e.Type, &e.FlashVer, &e.SWFURL, &e.TCURL, &e.PageURL, &e.Recorder, &e.Path,
+		} {
+			*text = (*text)[:min(len(*text), maxBrief)]
+		}
+		e.BytesIn, e.BytesOut, e.Time, e.Timestamp = "", "", "", ""
+		e.Start, e.Duration, e.Reset, e.Epoch = "", "", "", ""
+		e.Custom, e.Extra, e.Raw = subjects.Fields{}, subjects.Fields{}, ""
+		x.record = e.AppendJSON(x.record[:x.eventAt])
+	}
+	a.feed.Offer(shown, x.record[x.eventAt:])
 }
 
 // unspooled notes that an event could not be kept: logged once for each bad

@@ -198,6 +198,7 @@ func (b *Bridge) adminConfig() admin.Config {
 		Token:      b.cfg.AdminToken,
 		Ready:      b.ready,
 		Status:     b.status,
+		Feed:       b.answers.feed,
 		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency},
 		Log:        b.log,
 	}

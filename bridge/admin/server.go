@@ -44,6 +44,9 @@ type Config struct {
 	// such path.
 	Status func() any
 
+	// Feed is what /events shows. nil means that there is no such path.
+	Feed *Feed
+
 	// Collectors are shown by /metrics beside those of the Go runtime and the
 	// process.
 	Collectors []prometheus.Collector
@@ -58,6 +61,8 @@ type Server struct {
 	cfg  Config
 	http *http.Server
 
+	stopping chan struct{} // closed by Shutdown: replies that do not end by themselves do
+
 	conns  sync.WaitGroup // one for each connection's goroutine
 	mu     sync.Mutex     // guards closed, and loops against Add after Wait
 	closed bool
@@ -70,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, stopping: make(chan struct{})}
 	errorLog := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 
 	registry := prometheus.NewRegistry()
@@ -90,6 +95,9 @@ func New(cfg Config) (*Server, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}))
 	if cfg.Status != nil {
 		mux.HandleFunc("GET /status", s.status)
+	}
+	if cfg.Feed != nil {
+		mux.HandleFunc("GET /events", s.events)
 	}
 	s.http = &http.Server{
 		Handler:        withHeaders(newGate(cfg).guard(mux)),
@@ -184,7 +192,10 @@ func (s *Server) Serve(ln net.Listener) error {
 // the server is left; it waits for the functions of Config that are at work.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.stopping)
+	}
 	s.mu.Unlock()
 
 	err := s.http.Shutdown(ctx)
