@@ -43,7 +43,9 @@ type answerer struct {
 	log      *slog.Logger
 
 	counts   counters
-	latency  *admin.Histogram
+	byRule   *ruleCounts
+	latency  *admin.Histogram // of answers
+	deciding *admin.Histogram // of decisions, one in decideTimed
 	feed     *admin.Feed
 	failing  atomic.Bool  // the last append failed
 	failedAt atomic.Int64 // when one last did, unix nanoseconds
@@ -66,7 +68,10 @@ func newAnswerer(cfg Config, keys keyring, rules decider, spool appender, log *s
 		spool:    spool,
 		log:      log,
 		latency: admin.NewHistogram("bridge_answer_duration_seconds",
-			"Time from a webhook's body to its answer: parsing, deciding, spooling."),
+			"Time from a webhook's body to its answer: parsing, deciding, spooling.", time.Microsecond),
+		deciding: admin.NewHistogram("bridge_decision_duration_seconds",
+			"Time of one look at the rules; one in 16 is measured.", 64*time.Nanosecond),
+		byRule:   newRuleCounts(),
 		feed:     admin.NewFeed(),
 		exchange: sync.Pool{New: func() any { return new(exchange) }},
 	}
@@ -85,7 +90,8 @@ type exchange struct {
 	shadow   decide.Shadows
 	envelope forward.Envelope
 	record   []byte
-	eventAt  int // in record
+	eventAt  int  // in record
+	asked    uint // calls that were decided with this memory
 }
 
 // Handle answers one webhook. The order matters: decide on what was sent, redact what
@@ -148,13 +154,10 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 	if !x.req.Call.Asks() {
 		return subjects.Happened, receive.Accept
 	}
-	r := &x.req
-	x.input = decide.Input{
-		Call: r.Call, Name: r.Name, App: r.App, Addr: r.Addr, ClientID: r.ClientID,
-		Type: r.Type, FlashVer: r.FlashVer, SWFURL: r.SWFURL, TCURL: r.TCURL, PageURL: r.PageURL,
-		Custom: &r.Custom, Keys: a.keys.Current(),
-	}
-	d, revision, ageMS := a.rules.Decide(&x.input, now)
+	x.input = inputOf(&x.req)
+	x.input.Keys = a.keys.Current()
+	d, revision, ageMS := a.timedDecide(x, now)
+	a.byRule.add(&d)
 	x.decision = subjects.Decision{
 		Effect: d.Effect.String(), Rule: d.Rule, Reason: d.Reason, Revision: revision, RulesAgeMS: ageMS,
 	}
@@ -164,6 +167,29 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 		return subjects.Happened, receive.Accept
 	}
 	return subjects.Denied, receive.Refuse
+}
+
+// inputOf is what the rules look at of a webhook, without the keys.
+func inputOf(r *webhook.Request) decide.Input {
+	return decide.Input{
+		Call: r.Call, Name: r.Name, App: r.App, Addr: r.Addr, ClientID: r.ClientID,
+		Type: r.Type, FlashVer: r.FlashVer, SWFURL: r.SWFURL, TCURL: r.TCURL, PageURL: r.PageURL,
+		Custom: &r.Custom,
+	}
+}
+
+// decideTimed is a power of two: one decision in so many is timed, so that the others
+// need not ask the clock.
+const decideTimed = 16
+
+func (a *answerer) timedDecide(x *exchange, now time.Time) (d decide.Decision, revision uint64, ageMS int64) {
+	if x.asked++; x.asked%decideTimed != 0 {
+		return a.rules.Decide(&x.input, now)
+	}
+	began := time.Now()
+	d, revision, ageMS = a.rules.Decide(&x.input, now)
+	a.deciding.Observe(time.Since(began))
+	return d, revision, ageMS
 }
 
 // fill takes the request's fields over into the event.

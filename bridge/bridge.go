@@ -51,11 +51,14 @@ type Bridge struct {
 	fleet     *fleet
 
 	publishing, watching *link
+	watchingJS           jetstream.JetStream
 	embedded             *embed.Server
 
-	admin  *admin.Server
-	lock   *os.File
-	served sync.WaitGroup
+	admin         *admin.Server
+	history       *history
+	live, bridges *mirror // of the KV buckets
+	lock          *os.File
+	served        sync.WaitGroup
 }
 
 // Open takes everything the bridge needs; the listeners accept connections, and Run
@@ -167,11 +170,10 @@ func (b *Bridge) startWatching() (err error) {
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(b.watching.conn)
-	if err != nil {
+	if b.watchingJS, err = jetstream.New(b.watching.conn); err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
-	return b.rules.Start(js, b.toRules)
+	return b.rules.Start(b.watchingJS, b.toRules)
 }
 
 // openServers makes the two servers; Run serves them.
@@ -182,6 +184,7 @@ func (b *Bridge) openServers() (err error) {
 		AllowFrom: b.cfg.AllowFrom, TrustedProxies: b.cfg.TrustedProxies,
 		TLS: b.tls, MaxBody: int(b.cfg.MaxBody), Log: b.log,
 	}, b.answers)
+	b.openPage()
 	b.admin, err = admin.New(b.adminConfig())
 	return err
 }
@@ -259,6 +262,7 @@ func (b *Bridge) Close() error {
 	if b.spool != nil {
 		errs = append(errs, b.spool.Close())
 	}
+	b.closePage()
 	for _, l := range []*link{b.watching, b.publishing} {
 		if l != nil {
 			l.conn.Close()

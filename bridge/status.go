@@ -19,18 +19,23 @@ import (
 
 // status is what /status shows.
 type status struct {
-	Bridge    string           `json:"bridge"`
-	Version   string           `json:"version"`
-	Ready     bool             `json:"ready"`
-	Checks    []admin.Check    `json:"checks"`
-	Lost      uint64           `json:"lost_events"` // answered, and not kept
-	Receive   receive.Stats    `json:"receive"`
-	Rules     rulestore.Status `json:"rules"`
-	Keys      keys.Status      `json:"keys"`
-	Spool     spool.Stats      `json:"spool"`
-	Forward   forward.Stats    `json:"forward"`
-	Provision provisionStatus  `json:"provision"`
-	NATS      natsStatus       `json:"nats"`
+	Bridge    string             `json:"bridge"`
+	Version   string             `json:"version"`
+	Started   time.Time          `json:"started"`
+	Ready     bool               `json:"ready"`
+	Checks    []admin.Check      `json:"checks"`
+	Lost      uint64             `json:"lost_events"`   // answered, and not kept
+	Recent    map[string]float64 `json:"recent"`        // the last whole second, as the columns of the history
+	ByRule    []ruleCount        `json:"by_rule"`       // the rules that decided most, some seconds ago
+	Others    ruleCount          `json:"by_other_rule"` // all others
+	Receive   receive.Stats      `json:"receive"`
+	Rules     rulestore.Status   `json:"rules"`
+	Keys      keys.Status        `json:"keys"`
+	Spool     spool.Stats        `json:"spool"`
+	SpoolMax  int64              `json:"spool_max_bytes"` // of what is not acked
+	Forward   forward.Stats      `json:"forward"`
+	Provision provisionStatus    `json:"provision"`
+	NATS      natsStatus         `json:"nats"`
 }
 
 // natsStatus shows the server without credentials.
@@ -47,8 +52,9 @@ func (b *Bridge) status() any {
 	checks := b.ready()
 	publishing, watching := b.publishing.state(), b.watching.state()
 	s := status{
-		Bridge: b.cfg.Name, Version: version(), Ready: true, Checks: checks,
-		Lost:    b.lost(),
+		Bridge: b.cfg.Name, Version: version(), Started: b.history.started, Ready: true, Checks: checks,
+		Lost:   b.lost(),
+		Recent: b.history.recent(), SpoolMax: int64(b.cfg.SpoolMaxBytes),
 		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Keys: b.keys.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
 		Provision: *b.provision.status.Load(),
 		NATS: natsStatus{
@@ -56,6 +62,7 @@ func (b *Bridge) status() any {
 			Publishing: publishing.status.String(), Watching: watching.status.String(),
 		},
 	}
+	s.ByRule, s.Others = b.answers.byRule.top()
 	if b.embedded != nil {
 		server := b.embedded.Status()
 		s.NATS.Restarts, s.NATS.Trouble = server.Restarts, server.Trouble
@@ -199,7 +206,8 @@ func (b *Bridge) adminConfig() admin.Config {
 		Ready:      b.ready,
 		Status:     b.status,
 		Feed:       b.answers.feed,
-		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency},
+		Queries:    b.queries(),
+		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency, b.answers.deciding},
 		Log:        b.log,
 	}
 }

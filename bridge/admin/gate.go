@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// gate keeps strangers from everything that is not public.
+// gate keeps strangers from everything that is not public, and other pages in the
+// operator's browser from what the operator may see.
 type gate struct {
 	loopback bool
 	hasToken bool
@@ -24,10 +25,16 @@ func newGate(cfg Config) gate {
 func (g gate) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case isPublic(r.URL.Path), g.isLocal(r), g.hasBearer(r):
+		case isPublic(r.URL.Path):
+			next.ServeHTTP(w, r)
+		case isForeign(r):
+			http.Error(w, "only for the bridge's own page", http.StatusForbidden)
+		case g.isLocal(r), g.hasBearer(r), g.hasSession(r), g.hasToken && isLogin(r.URL.Path):
 			next.ServeHTTP(w, r)
 		case !g.hasToken:
 			http.Error(w, "only for callers on the bridge's own host; set BRIDGE_ADMIN_TOKEN to reach it from elsewhere", http.StatusForbidden)
+		case r.URL.Path == "/" && r.Method == http.MethodGet:
+			http.Redirect(w, r, loginPath, http.StatusSeeOther)
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "needs the header \"Authorization: Bearer <BRIDGE_ADMIN_TOKEN>\"", http.StatusUnauthorized)
@@ -39,6 +46,17 @@ func isPublic(path string) bool {
 	switch path {
 	case "/livez", "/readyz", "/metrics":
 		return true
+	}
+	return false
+}
+
+// isForeign reports whether a browser made the request for a page that is not this
+// server's. It could not read the answer, but it could take the viewers' places. A link
+// on another page that leads here is good.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Mode") != "navigate"
 	}
 	return false
 }
@@ -64,7 +82,11 @@ func (g gate) isLocal(r *http.Request) bool {
 // hasBearer reports whether the request presents the token.
 func (g gate) hasBearer(r *http.Request) bool {
 	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
-	presented := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	same := subtle.ConstantTimeCompare(presented[:], g.digest[:]) == 1
-	return same && found && g.hasToken && strings.EqualFold(scheme, "Bearer")
+	return found && strings.EqualFold(scheme, "Bearer") && g.isToken(strings.TrimSpace(token))
+}
+
+// isToken compares in constant time.
+func (g gate) isToken(text string) bool {
+	presented := sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(presented[:], g.digest[:]) == 1 && g.hasToken
 }

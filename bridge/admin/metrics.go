@@ -9,11 +9,9 @@ import (
 )
 
 const (
-	// The buckets of a Histogram end at 1 µs, 2 µs, 4 µs and so on to 2^20 µs,
-	// a little over a second: a decision takes microseconds, a disk's sync
-	// milliseconds, and bintu wants its answer within 100 to 300 ms.
-	firstBound = time.Microsecond
-	numBounds  = 21
+	// The buckets of a Histogram end at its first bound, twice that, and so on: from
+	// 1 µs to 2^20 µs, a little over a second, in which bintu wants its answer.
+	numBounds = 21
 
 	// cacheLine is the size in bytes that keeps two counters from sharing a
 	// cache line (64 on amd64 and most arm64).
@@ -25,6 +23,7 @@ const (
 // prometheus.Collector.
 type Histogram struct {
 	desc    *prometheus.Desc
+	first   time.Duration                // where the first bucket ends
 	buckets [numBounds + 1]paddedCounter // not cumulative; the last is unbounded
 	sum     paddedCounter                // nanoseconds
 }
@@ -34,27 +33,36 @@ type paddedCounter struct {
 	_ [cacheLine - 8]byte
 }
 
-// NewHistogram returns an empty histogram. Its unit is the second, so name
-// should end in "_seconds".
-func NewHistogram(name, help string) *Histogram {
-	return &Histogram{desc: prometheus.NewDesc(name, help, nil, nil)}
+// NewHistogram returns an empty histogram whose first bucket ends at first. Its unit is
+// the second, so name should end in "_seconds".
+func NewHistogram(name, help string, first time.Duration) *Histogram {
+	return &Histogram{desc: prometheus.NewDesc(name, help, nil, nil), first: first}
 }
 
 // Observe counts d. A negative duration, from a clock set back, counts as none.
 func (h *Histogram) Observe(d time.Duration) {
 	d = max(d, 0)
-	h.buckets[bucketOf(d)].Add(1)
+	h.buckets[h.bucketOf(d)].Add(1)
 	h.sum.Add(uint64(d))
 }
 
 // bucketOf returns the first bucket whose bound is not under d. A d of 0 falls
 // into the first because division rounds towards zero.
-func bucketOf(d time.Duration) int {
-	return min(bits.Len64(uint64((d-1)/firstBound)), numBounds)
+func (h *Histogram) bucketOf(d time.Duration) int {
+	return min(bits.Len64(uint64((d-1)/h.first)), numBounds)
 }
 
-// bound returns where bucket i ends, inclusive, in seconds.
-func bound(i int) float64 { return (firstBound << i).Seconds() }
+// bound returns where bucket i ends, inclusive.
+func (h *Histogram) bound(i int) time.Duration { return h.first << i }
+
+// Counts returns how many observations each bucket has.
+func (h *Histogram) Counts() (c Counts) {
+	for i := range h.buckets {
+		c.buckets[i] = h.buckets[i].Load()
+	}
+	c.first = h.first
+	return c
+}
 
 // Describe implements prometheus.Collector.
 func (h *Histogram) Describe(ch chan<- *prometheus.Desc) { ch <- h.desc }
@@ -69,7 +77,7 @@ func (h *Histogram) Collect(ch chan<- prometheus.Metric) {
 	for i := range h.buckets {
 		count += h.buckets[i].Load()
 		if i < numBounds {
-			cumulative[bound(i)] = count
+			cumulative[h.bound(i).Seconds()] = count
 		}
 	}
 	ch <- prometheus.MustNewConstHistogram(h.desc, count, sum, cumulative)

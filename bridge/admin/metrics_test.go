@@ -17,7 +17,7 @@ import (
 func oracle() prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "bridge_decision_seconds", Help: "Time to decide.",
-		Buckets: prometheus.ExponentialBuckets(firstBound.Seconds(), 2, numBounds),
+		Buckets: prometheus.ExponentialBuckets(time.Microsecond.Seconds(), 2, numBounds),
 	})
 }
 
@@ -52,7 +52,7 @@ func compare(t interface{ Fatalf(string, ...any) }, got, want *dto.Histogram) {
 func TestHistogramMatchesOracle(t *testing.T) {
 	edges := make([]time.Duration, 0, 3*numBounds+1)
 	for i := range numBounds {
-		at := firstBound << i
+		at := time.Microsecond << i
 		edges = append(edges, at-1, at, at+1)
 	}
 	durations := rapid.OneOf(
@@ -60,7 +60,7 @@ func TestHistogramMatchesOracle(t *testing.T) {
 		rapid.Map(rapid.Int64Range(0, int64(3*time.Second)), func(n int64) time.Duration { return time.Duration(n) }),
 	)
 	rapid.Check(t, func(t *rapid.T) {
-		h, want := NewHistogram("bridge_decision_seconds", "Time to decide."), oracle()
+		h, want := NewHistogram("bridge_decision_seconds", "Time to decide.", time.Microsecond), oracle()
 		for _, d := range rapid.SliceOf(durations).Draw(t, "durations") {
 			h.Observe(d)
 			want.Observe(d.Seconds())
@@ -75,14 +75,14 @@ func TestHistogramEdges(t *testing.T) {
 		want int
 	}{
 		{-time.Hour, 0}, {0, 0}, {1, 0}, {time.Microsecond, 0}, {time.Microsecond + 1, 1}, {2 * time.Microsecond, 1},
-		{2*time.Microsecond + 1, 2}, {firstBound << (numBounds - 1), numBounds - 1}, {firstBound<<(numBounds-1) + 1, numBounds},
+		{2*time.Microsecond + 1, 2}, {time.Microsecond << (numBounds - 1), numBounds - 1}, {time.Microsecond<<(numBounds-1) + 1, numBounds},
 		{math.MaxInt64, numBounds},
 	} {
-		if got := bucketOf(max(tt.d, 0)); got != tt.want {
+		if got := NewHistogram("x_seconds", "X.", time.Microsecond).bucketOf(max(tt.d, 0)); got != tt.want {
 			t.Errorf("bucketOf(%v) = %d, want %d", tt.d, got, tt.want)
 		}
 	}
-	h := NewHistogram("x_seconds", "X.")
+	h := NewHistogram("x_seconds", "X.", time.Microsecond)
 	h.Observe(-time.Hour)
 	if got := read(t, h); got.GetSampleSum() != 0 || got.GetSampleCount() != 1 {
 		t.Errorf("a negative duration gave %v", got)
@@ -93,7 +93,7 @@ func TestHistogramEdges(t *testing.T) {
 // another reads: what is read never goes down and nothing is lost.
 func TestHistogramCountsEachObservation(t *testing.T) {
 	const goroutines, each = 4, 5000
-	h := NewHistogram("x_seconds", "X.")
+	h := NewHistogram("x_seconds", "X.", time.Microsecond)
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -123,7 +123,7 @@ func TestHistogramCountsEachObservation(t *testing.T) {
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {
-	h := NewHistogram("x_seconds", "X.")
+	h := NewHistogram("x_seconds", "X.", time.Microsecond)
 	if allocs := testing.AllocsPerRun(1000, func() { h.Observe(7 * time.Microsecond) }); allocs != 0 {
 		t.Errorf("%v allocations, want 0", allocs)
 	}
@@ -131,7 +131,7 @@ func TestObserveDoesNotAllocate(t *testing.T) {
 
 // TestMetrics scrapes a server with one of each kind the bridge uses.
 func TestMetrics(t *testing.T) {
-	h := NewHistogram("bridge_decision_seconds", "Time to decide.")
+	h := NewHistogram("bridge_decision_seconds", "Time to decide.", time.Microsecond)
 	h.Observe(3 * time.Microsecond)
 	mine := []prometheus.Collector{
 		h,
@@ -159,7 +159,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	h := NewHistogram("x_seconds", "X.")
+	h := NewHistogram("x_seconds", "X.", time.Microsecond)
 	b.ReportAllocs()
 	for d := time.Duration(0); b.Loop(); d += 997 {
 		h.Observe(d & 0xfffff)
@@ -167,7 +167,7 @@ func BenchmarkObserve(b *testing.B) {
 }
 
 func BenchmarkObserveParallel(b *testing.B) {
-	h := NewHistogram("x_seconds", "X.")
+	h := NewHistogram("x_seconds", "X.", time.Microsecond)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for d := time.Duration(0); pb.Next(); d += 997 {

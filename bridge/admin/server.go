@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,8 +39,11 @@ type Config struct {
 	Ready func() []Check
 
 	// Status returns what /status shows as JSON. nil means that there is no
-	// such path.
+	// such path, and no page, which is made of it.
 	Status func() any
+
+	// Queries answer what the page asks, by their paths.
+	Queries map[string]Query
 
 	// Feed is what /events shows. nil means that there is no such path.
 	Feed *Feed
@@ -58,8 +59,10 @@ type Config struct {
 // Server is the admin listener's server. Make one with New, start it with
 // Serve, end it with Shutdown.
 type Server struct {
-	cfg  Config
-	http *http.Server
+	cfg     Config
+	gate    gate
+	http    *http.Server
+	queries chan struct{} // one for each that is being answered
 
 	stopping chan struct{} // closed by Shutdown: replies that do not end by themselves do
 
@@ -75,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, gate: newGate(cfg), queries: make(chan struct{}, maxQueries), stopping: make(chan struct{})}
 	errorLog := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 
 	registry := prometheus.NewRegistry()
@@ -95,12 +98,17 @@ func New(cfg Config) (*Server, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}))
 	if cfg.Status != nil {
 		mux.HandleFunc("GET /status", s.status)
+		s.addPage(mux)
+	}
+	for path, query := range cfg.Queries {
+		mux.HandleFunc("GET "+path, s.query(query))
+		mux.HandleFunc("POST "+path, s.query(query))
 	}
 	if cfg.Feed != nil {
 		mux.HandleFunc("GET /events", s.events)
 	}
 	s.http = &http.Server{
-		Handler:        withHeaders(newGate(cfg).guard(mux)),
+		Handler:        withHeaders(s.gate.guard(mux)),
 		ReadTimeout:    readTimeout,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    idleTimeout,
@@ -128,29 +136,21 @@ func describe(c prometheus.Collector) string {
 }
 
 // withHeaders sets what every reply carries: it is not to be kept, nor to be
-// taken for another type than the one it names.
+// taken for another type than the one it names, nor shown in or read by another page.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		w.Header().Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
 	})
 }
 
-// status shows the state as JSON. It is encoded before anything is sent, so
-// that a failure is not half a reply.
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(s.cfg.Status()); err != nil {
-		s.cfg.Log.Error("the status cannot be shown; please report it", "error", err)
-		http.Error(w, "the status cannot be shown, see the log", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	s.send(w, buf.Bytes())
-}
+// status shows the state as JSON.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { s.sendJSON(w, s.cfg.Status()) }
 
 // send writes a reply's body. A caller who left has no use for it.
 func (s *Server) send(w http.ResponseWriter, body []byte) {

@@ -35,6 +35,9 @@ func (e Effect) String() string {
 	return "deny"
 }
 
+// MarshalText returns what String does.
+func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
 // Reasons of decisions that no rule made.
 const (
 	ReasonDefault   = "default"    // no rule matched

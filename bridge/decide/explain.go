@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -18,14 +19,15 @@ type Explanation struct {
 // Considered is a rule that was looked at: an index of the table brought it up
 // for the request. The rules that are not among them cannot match.
 type Considered struct {
-	Rule     string // "<document>/<rule id>"
-	Effect   Effect
-	Priority int32
-	Index    Index
-	Outcome  Outcome
-	Failed   Condition // the first condition that does not hold; NoCondition unless OutcomeFailed
-	Field    string    // the custom field, when Failed is ConditionCustom or ConditionToken
-	Why      string    // what is wrong with the token, or how the expression failed (of a deny rule that matches, too), or why it is undecidable
+	Rule     string          `json:"rule"` // "<document>/<rule id>"
+	Effect   Effect          `json:"effect"`
+	Priority int32           `json:"priority"`
+	Index    Index           `json:"index"`
+	Outcome  Outcome         `json:"outcome"`
+	Failed   Condition       `json:"failed,omitempty"` // the first condition that does not hold; NoCondition unless OutcomeFailed
+	Field    string          `json:"field,omitempty"`  // the custom field, when Failed is ConditionCustom or ConditionToken
+	Why      string          `json:"why,omitempty"`    // what is wrong with the token, or how the expression failed (of a deny rule that matches, too), or why it is undecidable
+	Wants    json.RawMessage `json:"wants,omitempty"`  // what Document.Wants says, for who puts it in
 
 	rule *rule
 }

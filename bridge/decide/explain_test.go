@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"reflect"
 	"testing"
 
 	"bintubridge/subjects"
@@ -40,7 +41,7 @@ func TestExplain(t *testing.T) {
 	for i, c := range got.Considered {
 		c.rule = nil
 		want[i].Index = IndexName
-		if c != want[i] {
+		if !reflect.DeepEqual(c, want[i]) {
 			t.Errorf("got %+v, want %+v", c, want[i])
 		}
 	}

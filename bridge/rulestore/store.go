@@ -176,8 +176,8 @@ func (s *Store) Close() error {
 func (s *Store) Decide(in *decide.Input, now time.Time) (d decide.Decision, revision uint64, ageMS int64) {
 	table := s.view.Load().table
 	age := s.age(now)
-	if s.opts.StaleDeny && s.stale(age) && (in.Call == subjects.Publish || in.Call == subjects.Play) {
-		return decide.Decision{Effect: decide.Deny, Reason: ReasonStale}, table.Revision(), age.Milliseconds()
+	if d, denied := s.tooOld(in, age); denied {
+		return d, table.Revision(), age.Milliseconds()
 	}
 	return table.Decide(in, now), table.Revision(), age.Milliseconds()
 }

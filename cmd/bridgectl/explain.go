@@ -337,22 +337,9 @@ func (x *explanation) printFailed(w io.Writer, c decide.Considered) {
 // condition returns the failed condition in its document's own text.
 func (s *ruleSet) condition(c decide.Considered) json.RawMessage {
 	for _, doc := range s.docs {
-		id, ok := strings.CutPrefix(c.Rule, doc.Key()+"/")
-		if !ok {
-			continue
+		if want := doc.Wants(c); want != nil {
+			return want
 		}
-		read, err := readRules([]byte(doc.Source()))
-		if err != nil {
-			return nil
-		}
-		condition := read.rules[id][string(c.Failed)]
-		if c.Failed == decide.ConditionCustom {
-			var custom map[string]json.RawMessage
-			if json.Unmarshal(condition, &custom) == nil {
-				condition = custom[c.Field]
-			}
-		}
-		return compact(condition)
 	}
 	return nil
 }
@@ -373,49 +360,34 @@ func (x *explanation) printRecorded(w io.Writer) {
 	}
 }
 
-func (x *explanation) printJSON(w io.Writer) error {
-	type considered struct {
-		Rule     string          `json:"rule"`
-		Effect   string          `json:"effect"`
-		Priority int32           `json:"priority"`
-		Index    string          `json:"index"`
-		Outcome  string          `json:"outcome"`
-		Failed   string          `json:"failed,omitempty"`
-		Field    string          `json:"field,omitempty"`
-		Why      string          `json:"why,omitempty"`
-		Wants    json.RawMessage `json:"wants,omitempty"`
+// withWants adds the failed conditions.
+func (x *explanation) withWants(considered []decide.Considered) []decide.Considered {
+	all := append([]decide.Considered{}, considered...)
+	for i := range all {
+		all[i].Wants = x.set.condition(all[i])
 	}
+	return all
+}
+
+func (x *explanation) printJSON(w io.Writer) error {
 	result := struct {
-		Call       string             `json:"call"`
-		Name       string             `json:"name"`
-		App        string             `json:"app"`
-		Addr       string             `json:"addr"`
-		Custom     subjects.Fields    `json:"custom"`
-		At         time.Time          `json:"at"`
-		From       string             `json:"from"`
-		Decision   outcome            `json:"decision"`
-		Considered []considered       `json:"considered"`
-		Shadow     []considered       `json:"shadow,omitempty"`
-		Redacted   []string           `json:"redacted,omitempty"`
-		Recorded   *subjects.Decision `json:"recorded,omitempty"`
+		Call       string              `json:"call"`
+		Name       string              `json:"name"`
+		App        string              `json:"app"`
+		Addr       string              `json:"addr"`
+		Custom     subjects.Fields     `json:"custom"`
+		At         time.Time           `json:"at"`
+		From       string              `json:"from"`
+		Decision   outcome             `json:"decision"`
+		Considered []decide.Considered `json:"considered"`
+		Shadow     []decide.Considered `json:"shadow,omitempty"`
+		Redacted   []string            `json:"redacted,omitempty"`
+		Recorded   *subjects.Decision  `json:"recorded,omitempty"`
 	}{
 		Call: x.question.in.Call.String(), Name: x.question.in.Name, App: x.question.in.App, Addr: x.question.in.Addr,
 		Custom: *x.question.in.Custom, At: x.question.at.UTC(), From: x.set.from,
-		Decision: x.decision(), Considered: []considered{},
+		Decision: x.decision(), Considered: x.withWants(x.explained.Considered), Shadow: x.withWants(x.explained.Shadow),
 	}
-	list := func(from []decide.Considered) []considered {
-		all := make([]considered, 0, len(from))
-		for _, c := range from {
-			shown := considered{Rule: c.Rule, Effect: c.Effect.String(), Priority: c.Priority, Index: string(c.Index),
-				Outcome: string(c.Outcome), Failed: string(c.Failed), Field: c.Field, Why: c.Why}
-			if c.Failed != decide.NoCondition {
-				shown.Wants = x.set.condition(c)
-			}
-			all = append(all, shown)
-		}
-		return all
-	}
-	result.Considered, result.Shadow = list(x.explained.Considered), list(x.explained.Shadow)
 	for _, f := range x.question.in.Custom.List() {
 		if decide.Redacted(f.Value) {
 			result.Redacted = append(result.Redacted, f.Key)

@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+// pageFiles are the operator's page: plain modules, no build step.
+//
+//go:embed page
+var pageFiles embed.FS
+
+// contentPolicy lets the page use its own files and nothing else: no inline script or
+// style, and no way from text to markup at all (trusted types).
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// addPage serves the page, and the form that asks for the token.
+func (s *Server) addPage(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, pageFiles, "page/page.html")
+	})
+	mux.HandleFunc("GET /page/{file...}", func(w http.ResponseWriter, r *http.Request) {
+		name := "page/" + r.PathValue("file")
+		if info, err := fs.Stat(pageFiles, name); err != nil || info.IsDir() { // no listings
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeFileFS(w, r, pageFiles, name)
+	})
+	mux.HandleFunc("GET "+loginPath, func(w http.ResponseWriter, _ *http.Request) { s.askToken(w, http.StatusOK) })
+	mux.HandleFunc("POST "+loginPath, s.login)
+}
