@@ -34,7 +34,7 @@ func TestHistory(t *testing.T) {
 		if got = h.recent(); got["allowed"] != 0 || got["answer_p99"] != 0 {
 			t.Errorf("after a quiet second: %+v", got)
 		}
-		if rules, _ := a.byRule.top(); fmt.Sprint(rules) != "[{doc0/r 20 0 20} {default 0 10 10}]" {
+		if rules, _ := a.byRule.top(); fmt.Sprint(rules) != "[{doc0/r 20 0 0} {default 0 10 0}]" {
 			t.Errorf("by rule: %v", rules)
 		}
 		if n := len(h.after(began)); n != 2*historyRound {

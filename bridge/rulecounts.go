@@ -37,7 +37,7 @@ type ruleCount struct {
 	Rule    string `json:"rule"`
 	Allowed uint64 `json:"allowed"`
 	Denied  uint64 `json:"denied"`
-	Recent  uint64 `json:"recent"` // of both, in the last whole round
+	Recent  uint64 `json:"recent"` // of both, in this round and the one before
 }
 
 func (c ruleCount) total() uint64 { return c.Allowed + c.Denied }
@@ -92,13 +92,27 @@ func (t *ruleTable) add(name string, effect decide.Effect) {
 	t.others[effect].Add(1)
 }
 
-// all calls each with the rules of the table.
-func (t *ruleTable) all(each func(ruleCount)) {
-	for i := range t.slots {
-		if s := &t.slots[i]; s.hash.Load() > slotTaken {
-			each(ruleCount{Rule: s.name, Allowed: s.counts[decide.Allow].Load(), Denied: s.counts[decide.Deny].Load()})
+// addTo adds the table's counts to sums and others.
+func (t *ruleTable) addTo(sums map[string]ruleCount, others *ruleCount, recent bool) {
+	add := func(sum *ruleCount, allowed, denied uint64) {
+		sum.Allowed, sum.Denied = sum.Allowed+allowed, sum.Denied+denied
+		if recent {
+			sum.Recent += allowed + denied
 		}
 	}
+	for i := range t.slots {
+		s := &t.slots[i]
+		if s.hash.Load() <= slotTaken {
+			continue
+		}
+		sum, known := sums[s.name]
+		if !known {
+			sum.Rule = strings.Clone(s.name) // without the document around it
+		}
+		add(&sum, s.counts[decide.Allow].Load(), s.counts[decide.Deny].Load())
+		sums[sum.Rule] = sum
+	}
+	add(others, t.others[decide.Allow].Load(), t.others[decide.Deny].Load())
 }
 
 // collect ends a round and adds up the one before: its last requests are over.
@@ -106,22 +120,8 @@ func (c *ruleCounts) collect() {
 	next := &ruleTable{seed: maphash.MakeSeed()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	done := c.past
+	c.past.addTo(c.sums, &c.others, false)
 	c.past = c.round.Swap(next)
-	for name, sum := range c.sums {
-		sum.Recent = 0
-		c.sums[name] = sum
-	}
-	done.all(func(n ruleCount) {
-		sum, known := c.sums[n.Rule]
-		if !known {
-			sum.Rule = strings.Clone(n.Rule) // without the document around it
-		}
-		sum.Allowed, sum.Denied, sum.Recent = sum.Allowed+n.Allowed, sum.Denied+n.Denied, sum.Recent+n.total()
-		c.sums[sum.Rule] = sum
-	})
-	c.others.Allowed += done.others[decide.Allow].Load()
-	c.others.Denied += done.others[decide.Deny].Load()
 	c.prune()
 }
 
@@ -143,13 +143,14 @@ func byTotal(sums map[string]ruleCount) []ruleCount {
 	})
 }
 
-// top returns the rules that decided most, and what all others did. Counts of the last
-// two rounds may be missing.
+// top returns the rules that decided most, and what all others did.
 func (c *ruleCounts) top() (rules []ruleCount, others ruleCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rules = byTotal(c.sums)
-	others = ruleCount{Allowed: c.others.Allowed, Denied: c.others.Denied}
+	sums, others := maps.Clone(c.sums), c.others
+	c.past.addTo(sums, &others, true)
+	c.round.Load().addTo(sums, &others, true)
+	rules = byTotal(sums)
 	for _, n := range rules[min(len(rules), rulesShown):] {
 		others.Allowed += n.Allowed
 		others.Denied += n.Denied

@@ -26,7 +26,7 @@ type status struct {
 	Checks    []admin.Check      `json:"checks"`
 	Lost      uint64             `json:"lost_events"`   // answered, and not kept
 	Recent    map[string]float64 `json:"recent"`        // the last whole second, as the columns of the history
-	ByRule    []ruleCount        `json:"by_rule"`       // the rules that decided most, some seconds ago
+	ByRule    []ruleCount        `json:"by_rule"`       // the rules that decided most
 	Others    ruleCount          `json:"by_other_rule"` // all others
 	Receive   receive.Stats      `json:"receive"`
 	Rules     rulestore.Status   `json:"rules"`
