@@ -13,6 +13,7 @@ import (
 const (
 	mirrorTimeout = 3 * time.Second // of one request to NATS
 	mirrorRetry   = 2 * time.Second // after a failure
+	mirrorLook    = time.Second     // how often it looks at the connection, and whether somebody asks
 	mirrorAgain   = time.Minute     // how often the bucket is read anew: it may have been deleted and made again
 	mirrorMost    = 50_000          // keys; what comes beyond is counted alone
 )
@@ -97,6 +98,12 @@ func (m *mirror) run(ctx context.Context) {
 	}
 }
 
+func (m *mirror) unwanted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Since(m.wanted) >= m.idle
+}
+
 // over reports whether nobody asks any more, and then lets the next one begin anew.
 func (m *mirror) over(ctx context.Context) bool {
 	m.mu.Lock()
@@ -120,8 +127,9 @@ func (m *mirror) follow(ctx context.Context) error {
 	again := time.After(mirrorAgain)
 	stalled := time.NewTimer(mirrorTimeout)
 	defer stalled.Stop()
-	idle := time.NewTicker(m.idle)
-	defer idle.Stop()
+	look := time.NewTicker(mirrorLook)
+	defer look.Stop()
+	down := false
 
 	fresh := map[string][]byte{} // until the bucket is read; then m.values
 	beyond, reading := 0, true
@@ -155,13 +163,14 @@ func (m *mirror) follow(ctx context.Context) error {
 			return fmt.Errorf("bucket %s: NATS does not answer", m.bucket)
 		case <-again:
 			return nil
-		case <-idle.C:
-			m.mu.Lock()
-			unwanted := time.Since(m.wanted) >= m.idle
-			m.mu.Unlock()
-			if unwanted {
+		case <-look.C:
+			if m.unwanted() {
 				return nil
 			}
+			if m.link.connected() && down {
+				return nil // sooner than the watch finds out what it missed
+			}
+			down = !m.link.connected()
 		case <-ctx.Done():
 			return nil
 		}

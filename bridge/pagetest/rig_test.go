@@ -35,15 +35,16 @@ func newRig(t *testing.T, environ ...string) *rig {
 	return r
 }
 
+// put writes a key, as soon as NATS takes it.
 func (r *rig) put(bucket, key, value string) {
 	r.t.Helper()
-	kv, err := r.js.KeyValue(r.t.Context(), bucket)
-	if err == nil {
-		_, err = kv.PutString(r.t.Context(), key, value)
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	bridgetest.Eventually(r.t, "NATS takes a key", func() bool {
+		kv, err := r.js.KeyValue(r.t.Context(), bucket)
+		if err == nil {
+			_, err = kv.PutString(r.t.Context(), key, value)
+		}
+		return err == nil
+	})
 }
 
 // live puts a live stream into KV live, as consumers/sessions does.

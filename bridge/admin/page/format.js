@@ -29,7 +29,7 @@ export function age(seconds) {
 export function bytes(n) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let i = 0;
-  for (; n >= 1024 && i < units.length - 1; i++) n /= 1024;
+  for (; n >= 1023.5 && i < units.length - 1; i++) n /= 1024; // what rounds to 1,024 is 1 of the next
   return `${(n < 10 && i > 0 ? tenth : whole).format(n)} ${units[i]}`;
 }
 

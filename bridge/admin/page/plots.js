@@ -1,6 +1,6 @@
 // The last ten minutes, by uPlot, which draws on a canvas and is told of by a label.
 
-import { count, micros, rate } from './format.js';
+import { clock, count, micros, rate } from './format.js';
 
 const kept = 600; // samples
 const height = 180;
@@ -27,6 +27,12 @@ export function startPlots(ratesBox, timesBox) {
   };
 }
 
+// decades is the range of a logarithm that ends at whole powers of ten.
+function decades(min, max) {
+  if (!(min > 0)) return [1, 1000];
+  return [10 ** Math.floor(Math.log10(min)), 10 ** Math.max(Math.ceil(Math.log10(max)), Math.floor(Math.log10(min)) + 1)];
+}
+
 class Plot {
   constructor(box, kind, data) {
     Object.assign(this, { box, kind, data });
@@ -46,9 +52,12 @@ class Plot {
       width: this.box.clientWidth || 300, height, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
       scales: {
         x: { time: true, range: (u, min, max) => [Math.min(min ?? max, max - 60), max] },
-        y: this.kind.log ? { distr: 3, log: 10 } : { range: (u, min, max) => [0, Math.max(1, max * 1.1)] },
+        y: this.kind.log ? { distr: 3, range: (u, min, max) => decades(min, max) } : { range: (u, min, max) => [0, Math.max(1, max * 1.1)] },
       },
-      axes: [axis, { ...axis, size: 58, values: (u, marks) => marks.map((v) => (v === null ? '' : this.kind.text(v))) }],
+      axes: [
+        { ...axis, space: 70, values: (u, marks) => marks.map((t) => clock(t * 1000)) },
+        { ...axis, size: 58, filter: (u, marks) => marks.map((v) => (this.kind.log && !Number.isInteger(Math.log10(v)) ? null : v)), values: (u, marks) => marks.map((v) => (v === null ? '' : this.kind.text(v))) },
+      ],
       series: [{}, ...this.kind.rows.map(([, label, name]) => ({ label, stroke: colour(name), width: 1.5, points: { show: false } }))],
     }, this.columns(), this.box);
     this.key();

@@ -1,0 +1,93 @@
+package pagetest_test
+
+import (
+	"strings"
+	"testing"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/subjects"
+)
+
+// The first line says whether all is well, and else what is wrong and what to do.
+func TestVerdict(t *testing.T) {
+	p := newTab(t)
+	r := newRig(t)
+	p.open(r.url())
+	p.until(`document.querySelector('#verdict').dataset.level === 'good'`)
+	if got := p.text("#verdict .says"); !strings.HasPrefix(got, "All is well. ") || !strings.Contains(got, "revision 1") {
+		t.Errorf("all is well: %q", got)
+	}
+	if got := p.text("header"); !strings.Contains(got, "edge-1") || !strings.Contains(got, "version") {
+		t.Errorf("header %q", got)
+	}
+
+	r.put(subjects.BucketRules, "acme", `{"rules":[{"id":"oops","effect":"alow"}]}`)
+	p.until(`document.querySelector('#verdict').dataset.level === 'warn'`)
+	if got := p.text("#verdict"); !strings.Contains(got, "One rule document is refused") || !strings.Contains(got, "bridgectl rules put") {
+		t.Errorf("with a refused document: %q", got)
+	}
+	if got := p.text("#checks .invalid"); !strings.Contains(got, "acme, revision 2") || !strings.Contains(got, `got "alow"`) {
+		t.Errorf("refused documents: %q", got)
+	}
+	r.put(subjects.BucketRules, "acme", rules)
+	p.until(`document.querySelector('#verdict').dataset.level === 'good' && document.querySelector('#checks .invalid').hidden`)
+
+	r.server.Stop()
+	for range 3 {
+		r.Post("call=play&name=x&addr=192.0.2.1")
+	}
+	p.until(`/NATS cannot be reached: 3 events wait/.test(document.querySelector('#verdict').innerText)`)
+	if got := p.text("#verdict .todo"); !strings.Contains(got, "NATS_URL") || !strings.Contains(got, "1 GiB more") {
+		t.Errorf("what to do: %q", got)
+	}
+	p.until(`document.querySelector('#tiles .bad')`)
+	r.server.Start()
+	p.until(`document.querySelector('#verdict').dataset.level === 'good'`)
+}
+
+// A bridge that is gone is told of, with what was shown last.
+func TestBridgeIsGone(t *testing.T) {
+	p := newTab(t)
+	var url string
+	t.Run("while it runs", func(t *testing.T) {
+		r := newRig(t)
+		url = r.url()
+		p.open(url)
+	})
+	p.until(`/does not answer since \d\d:\d\d:\d\d/.test(document.querySelector('#verdict').innerText)`)
+	if level, name := eval[string](p, `document.querySelector('#verdict').dataset.level`), p.text("#name"); level != "bad" || name != "edge-1" {
+		t.Errorf("level %s, name %q", level, name)
+	}
+}
+
+// Figures, plots, checks and the counts by rule show what the bridge did.
+func TestFigures(t *testing.T) {
+	p := newTab(t)
+	r := newRig(t)
+	p.open(r.url())
+	for range 4 {
+		r.Post("team=red&call=publish&name=CD6xx-1&addr=17.31.0.1")
+		r.Post("call=play&name=x&addr=198.51.100.1")
+		r.Post("team=red&call=publish&name=other&addr=17.31.0.1")
+	}
+	p.until(`document.querySelectorAll('#byrule tbody tr').length === 4`)
+	got := strings.Fields(p.text("#byrule tbody"))
+	if want := "acme/banned 0 4 4 acme/ingest 4 0 4 (no rule matched: the default) 0 4 4 acme/viewers"; !strings.HasPrefix(strings.Join(got, " "), want) {
+		t.Errorf("by rule: %q, want %q", got, want)
+	}
+	p.until(`document.querySelectorAll('.plot canvas').length === 2 && /now: allowed/.test(document.querySelector('#rates').getAttribute('aria-label'))`)
+	bridgetest.Eventually(t, "something was drawn", func() bool {
+		return eval[bool](p, `[...document.querySelectorAll('.plot canvas')].every((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0))`)
+	})
+	for _, name := range []string{"rules", "keys", "spool", "forward", "nats", "streams"} {
+		if !strings.Contains(p.text("#checks .checks"), name) {
+			t.Errorf("no check %s", name)
+		}
+	}
+	tiles := p.text("#tiles")
+	for _, want := range []string{"Allowed", "Denied", "Answer, p99", "Decision, p99", "Waiting in the spool", "Lost", "rev 1", "connected"} {
+		if !strings.Contains(tiles, want) {
+			t.Errorf("no %q in the figures %q", want, tiles)
+		}
+	}
+}
