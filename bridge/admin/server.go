@@ -72,8 +72,8 @@ type Server struct {
 	loops  sync.WaitGroup // one for each Serve
 }
 
-// New returns a server for cfg. It fails when two of the collectors want the
-// same metric.
+// New returns a server for cfg. It fails when two of the collectors want the same
+// metric.
 func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -98,7 +98,9 @@ func New(cfg Config) (*Server, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}))
 	if cfg.Status != nil {
 		mux.HandleFunc("GET /status", s.status)
-		s.addPage(mux)
+		if err := s.addPage(mux); err != nil {
+			return nil, fmt.Errorf("admin: the page: %w", err)
+		}
 	}
 	for path, query := range cfg.Queries {
 		mux.HandleFunc("GET "+path, s.query(query))

@@ -77,8 +77,10 @@ type tab struct {
 	complaints []string
 }
 
+// newTab opens one, beside the tests that run already: they mostly wait.
 func newTab(t *testing.T) *tab {
 	t.Helper()
+	t.Parallel()
 	if browser == nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("chromium is missing: apt-get install chromium")
@@ -91,7 +93,7 @@ func newTab(t *testing.T) *tab {
 	if _, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(ctx, patience)
+	ctx, stop := context.WithTimeout(ctx, 5*patience)
 	t.Cleanup(stop)
 	p.ctx = ctx
 	t.Cleanup(func() {
@@ -160,18 +162,17 @@ func eval[T any](p *tab, expression string) T {
 // until waits until an expression is true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
+	ctx, stop := context.WithTimeout(p.ctx, patience)
+	defer stop()
 	for {
-		ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](`Boolean(`+expression+`)`))
-		if err != nil {
-			p.t.Fatalf("not in time: %s: %v", expression, err)
-		}
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`Boolean(`+expression+`)`))
 		if ok {
 			return
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
-		case <-p.ctx.Done():
-			p.t.Fatalf("not in time: %s", expression)
+		case <-ctx.Done():
+			p.t.Fatalf("not in time: %s (%v)", expression, err)
 		}
 	}
 }

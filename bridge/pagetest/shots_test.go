@@ -24,14 +24,17 @@ func TestScreenshots(t *testing.T) {
 	p := newTab(t)
 	r := newRig(t)
 	r.busy()
-	dir := os.Getenv("BRIDGE_TEST_SCREENSHOTS")
+	dir, history := os.Getenv("BRIDGE_TEST_SCREENSHOTS"), 2*time.Minute // for something to see in the plots
 	if dir == "" {
-		dir = t.TempDir()
+		dir, history = t.TempDir(), 0
 	}
 	p.show(1280, 1000, "dark")
 	p.open(r.url())
 	p.until(`document.querySelectorAll('#live tbody tr').length >= 5 && document.querySelectorAll('#fleet tbody tr').length >= 3 && document.querySelectorAll('#byrule tbody tr').length >= 3`)
-	time.Sleep(10 * time.Second) // for something to see in the plots
+	select {
+	case <-time.After(history):
+	case <-t.Context().Done():
+	}
 	p.shoot(dir, "dark.png", "header")
 	p.run(chromedp.SetValue(`#explain [name=name]`, "CD6xx-123456"), chromedp.SetValue(`#explain [name=addr]`, "10.0.0.1"),
 		chromedp.SetValue(`#explain [name=custom]`, "team=red"), chromedp.Click(`#explain form > button`),

@@ -40,7 +40,7 @@ func TestVerdict(t *testing.T) {
 	if got := p.text("#verdict .todo"); !strings.Contains(got, "NATS_URL") || !strings.Contains(got, "1 GiB more") {
 		t.Errorf("what to do: %q", got)
 	}
-	p.until(`document.querySelector('#tiles .bad')`)
+	p.until(`document.querySelector('#tiles [data-sign=warn]')`)
 	r.server.Start()
 	p.until(`document.querySelector('#verdict').dataset.level === 'good'`)
 }

@@ -47,6 +47,7 @@ class Plot {
       this.box.style.color = `var(${name})`;
       return getComputedStyle(this.box).color;
     };
+    const labelled = (u, marks) => (this.kind.log ? marks.map((v) => (Number.isInteger(Math.log10(v)) ? v : null)) : marks);
     const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui' };
     this.uplot = new uPlot({
       width: this.box.clientWidth || 300, height, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
@@ -55,8 +56,8 @@ class Plot {
         y: this.kind.log ? { distr: 3, range: (u, min, max) => decades(min, max) } : { range: (u, min, max) => [0, Math.max(1, max * 1.1)] },
       },
       axes: [
-        { ...axis, space: 70, values: (u, marks) => marks.map((t) => clock(t * 1000)) },
-        { ...axis, size: 58, filter: (u, marks) => marks.map((v) => (this.kind.log && !Number.isInteger(Math.log10(v)) ? null : v)), values: (u, marks) => marks.map((v) => (v === null ? '' : this.kind.text(v))) },
+        { ...axis, size: 28, space: 70, values: (u, marks) => marks.map((t) => clock(t * 1000)) },
+        { ...axis, size: 58, grid: { ...axis.grid, filter: labelled }, filter: labelled, values: (u, marks) => marks.map((v) => (v === null ? '' : this.kind.text(v))) },
       ],
       series: [{}, ...this.kind.rows.map(([, label, name]) => ({ label, stroke: colour(name), width: 1.5, points: { show: false } }))],
     }, this.columns(), this.box);
