@@ -15,7 +15,7 @@ const maxCell = 48
 // WriteText writes the report for a terminal.
 func (r *Report) WriteText(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(out, "%s to %s UTC: %d events, %d refused, %d viewers at most\n",
+	fmt.Fprintf(out, "%s to %s UTC: %d events, %d refused, %d viewers at the end of a minute at most\n",
 		r.Since.Format(time.DateTime), r.Until.Format(time.DateTime), r.Events, r.Refused, r.peak())
 	for _, t := range r.Tables {
 		fmt.Fprintf(out, "\n%s\n", t.Title)
