@@ -55,6 +55,37 @@ type fleet struct {
 	sample    eventSample
 }
 
+// readFleet returns what all bridges say of themselves; none when the bucket is missing.
+func readFleet(ctx context.Context, js jetstream.JetStream) ([]subjects.BridgeStatus, error) {
+	kv, err := js.KeyValue(ctx, subjects.BucketBridges)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read KV %s: %w", subjects.BucketBridges, err)
+	}
+	watch, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read KV %s: %w", subjects.BucketBridges, err)
+	}
+	defer watch.Stop() //nolint:errcheck // it ends with ctx in any case
+	var all []subjects.BridgeStatus
+	for {
+		select {
+		case e, ok := <-watch.Updates():
+			if !ok || e == nil {
+				return all, ctx.Err()
+			}
+			var s subjects.BridgeStatus
+			if json.Unmarshal(e.Value(), &s) == nil { // what is not a bridge's is nobody's rules
+				all = append(all, s)
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 func (f *fleet) start() {
 	var ctx context.Context
 	ctx, f.cancel = context.WithCancel(context.Background())
@@ -235,7 +266,7 @@ func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 	}
 	for _, d := range r.Invalid[:min(len(r.Invalid), fleetInvalid)] {
 		status.Rules.Invalid = append(status.Rules.Invalid, subjects.BridgeInvalid{
-			Key: d.Key, Revision: d.Revision, Error: strings.ToValidUTF8(d.Err[:min(len(d.Err), fleetErr)], ""),
+			Key: d.Key, Revision: d.Revision, InForce: d.InForce, Error: strings.ToValidUTF8(d.Err[:min(len(d.Err), fleetErr)], ""),
 		})
 	}
 	return status

@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
 )
 
@@ -90,11 +93,13 @@ func (p *provisioner) look(ctx context.Context) {
 		return
 	}
 	opts := p.opts
-	opts.KeepRules = p.hasRules()
+	keep, keepErr := p.keepRules(ctx)
+	opts.KeepRules = keep
 	report, err := provision.Ensure(ctx, p.js, opts)
 	if ctx.Err() != nil {
 		return
 	}
+	err = errors.Join(err, keepErr)
 	now := provisionStatus{Missing: report.Missing}
 	for _, drift := range report.Drift {
 		now.Drift = append(now.Drift, drift.String())
@@ -118,6 +123,23 @@ func (p *provisioner) look(ctx context.Context) {
 	if !slices.Equal(before.Drift, now.Drift) && len(now.Drift) > 0 {
 		p.log.Warn("streams or buckets differ from what the bridge needs; it does not alter them", "drift", now.Drift)
 	}
+}
+
+// keepRules reports whether a missing bucket of rules is to stay missing: this bridge
+// or another has rules of it in force, which a new, empty bucket would end.
+func (p *provisioner) keepRules(ctx context.Context) (bool, error) {
+	if p.hasRules() || p.opts.Mode != provision.Auto {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
+	defer cancel()
+	fleet, err := readFleet(ctx, p.js)
+	if err != nil {
+		return true, fmt.Errorf("a missing bucket of rules is not made: whether other bridges have rules is not known: %w", err)
+	}
+	return slices.ContainsFunc(fleet, func(s subjects.BridgeStatus) bool {
+		return s.Rules.Bucket == p.opts.RulesBucket && s.Rules.Documents > 0
+	}), nil
 }
 
 // signal wakes whoever waits on c, which has room for one signal.

@@ -45,11 +45,13 @@ type BridgeRules struct {
 	Invalid       []BridgeInvalid `json:"invalid,omitempty"` // the first few by key; InvalidCount counts all
 }
 
-// BridgeInvalid is a rule document that a bridge refused; the last good version
-// of its key is in force.
+// BridgeInvalid is a rule document that a bridge refused. The last good version
+// of its key that the bridge knows is in force: bridges that were away may know
+// another one than those that were there, when the bucket no longer has it.
 type BridgeInvalid struct {
 	Key      string `json:"key"` // as stored; quote it, it may hold anything
 	Revision uint64 `json:"revision"`
+	InForce  uint64 `json:"in_force"` // revision of the version in force; 0: none
 	Error    string `json:"error"` // may be cut
 }
 

@@ -22,6 +22,17 @@ type Bridge struct {
 // are set.
 func StartBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
 	t.Helper()
+	b := OpenBridge(t, server, environ...)
+	Eventually(t, "the bridge is ready", func() bool {
+		code, text := b.Admin("/readyz?verbose")
+		return code == http.StatusOK && !strings.Contains(text, "[~]")
+	})
+	return b
+}
+
+// OpenBridge is StartBridge for a bridge that need not become ready.
+func OpenBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
+	t.Helper()
 	cfg, err := bridge.Load(append([]string{
 		"NATS_URL=" + server.URL(), "BRIDGE_NAME=test", "BRIDGE_DATA_DIR=" + t.TempDir(),
 		"BRIDGE_LISTEN=127.0.0.1:0", "BRIDGE_ADMIN_LISTEN=127.0.0.1:0",
@@ -42,12 +53,7 @@ func StartBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
 			t.Error(err)
 		}
 	})
-	b := &Bridge{Bridge: opened, t: t}
-	Eventually(t, "the bridge is ready", func() bool {
-		code, text := b.Admin("/readyz?verbose")
-		return code == http.StatusOK && !strings.Contains(text, "[~]")
-	})
-	return b
+	return &Bridge{Bridge: opened, t: t}
 }
 
 // Post sends a webhook and returns the status.

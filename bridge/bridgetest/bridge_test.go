@@ -149,7 +149,7 @@ func TestRulesEndWithTheirKeys(t *testing.T) {
 }
 
 // A bucket that is deleted while rules are in force does not end them: the bridge
-// reports it and makes no empty one.
+// reports it and makes no empty one, and neither does a new bridge that knows no rules.
 func TestDeletedBucketEndsNoRules(t *testing.T) {
 	server := bridgetest.StartNATS(t)
 	b := bridgetest.StartBridge(t, server)
@@ -174,6 +174,14 @@ func TestDeletedBucketEndsNoRules(t *testing.T) {
 	})
 	if code := play(); code != http.StatusOK {
 		t.Errorf("status %d: the rules went with the bucket", code)
+	}
+	other := bridgetest.OpenBridge(t, server, "BRIDGE_NAME=other")
+	bridgetest.Eventually(t, "the new bridge reports it too", func() bool {
+		_, text := other.Admin("/readyz?verbose")
+		return strings.Contains(text, "[~] streams degraded: missing: KV bucket rules")
+	})
+	if code := play(); code != http.StatusOK {
+		t.Errorf("status %d: another bridge ended the rules", code)
 	}
 }
 

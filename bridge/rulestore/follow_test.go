@@ -67,7 +67,7 @@ func TestInitialLoad(t *testing.T) {
 
 func TestInvalidKeepsLastGood(t *testing.T) {
 	f := newFixture(t, quick(t), defaultBucket())
-	f.put("acme", allow("cam"))
+	good := f.put("acme", allow("cam"))
 	f.wait("cam", true)
 	bad := f.put("acme", "{\"rules\":[{\"effect\":\"allow\",\"na\\u202eme\":[\"\x1b\"]}]}")
 	eventually(t, "document refused", func() bool { return f.store.Status().InvalidCount == 1 })
@@ -75,7 +75,7 @@ func TestInvalidKeepsLastGood(t *testing.T) {
 	if !allowed(f.store, "cam") || s.Revision != bad || s.Documents != 1 {
 		t.Errorf("the last good version is gone: %+v", s)
 	}
-	if len(s.Invalid) != 1 || s.Invalid[0].Key != "acme" || s.Invalid[0].Revision != bad || !strings.Contains(s.Invalid[0].Err, "acme") {
+	if len(s.Invalid) != 1 || s.Invalid[0].Key != "acme" || s.Invalid[0].Revision != bad || s.Invalid[0].InForce != good || !strings.Contains(s.Invalid[0].Err, "acme") {
 		t.Errorf("invalid: %+v", s.Invalid)
 	}
 	if n := f.log.count("document refused"); n != 1 {
@@ -102,8 +102,8 @@ func TestInvalidAfterDelete(t *testing.T) {
 	}
 	f.put("acme", "{}")
 	eventually(t, "document refused", func() bool { return f.store.Status().InvalidCount == 1 })
-	if allowed(f.store, "cam") || f.store.Status().Documents != 0 {
-		t.Error("a deleted version is in force")
+	if s := f.store.Status(); allowed(f.store, "cam") || s.Documents != 0 || s.Invalid[0].InForce != 0 {
+		t.Errorf("a deleted version is in force: %+v", s)
 	}
 }
 
@@ -223,8 +223,12 @@ func TestHistoryFallback(t *testing.T) {
 			if got := allowed(f.store, "cam"); got != tt.want {
 				t.Errorf("cam allowed: %v, want %v", got, tt.want)
 			}
-			if n := f.store.Status().InvalidCount; n != 1 {
-				t.Errorf("%d documents invalid, want 1", n)
+			status := f.store.Status()
+			if n := status.InvalidCount; n != 1 {
+				t.Fatalf("%d documents invalid, want 1", n)
+			}
+			if in := status.Invalid[0].InForce; in != 0 != tt.want {
+				t.Errorf("revision %d is said to be in force", in)
 			}
 		})
 	}

@@ -130,8 +130,9 @@ func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
 }
 
 func (l *ledger) refuse(v verdict) {
-	l.invalid.add(InvalidDocument{Key: v.key, Revision: v.revision, Err: v.err.Error()})
-	if l.docs.get(v.key).doc == nil {
+	last := l.docs.get(v.key)
+	l.invalid.add(InvalidDocument{Key: v.key, Revision: v.revision, InForce: last.revision, Err: v.err.Error()})
+	if last.doc == nil {
 		l.bare++
 	}
 }
@@ -140,6 +141,9 @@ func (l *ledger) refuse(v verdict) {
 func (l *ledger) fallBack(r record) {
 	l.docs.put(r)
 	l.bare--
+	bad := l.invalid.all[r.doc.Key()]
+	bad.InForce = r.revision
+	l.invalid.add(bad)
 }
 
 // checkKey refuses what the KV API would refuse and a plain publish to the

@@ -43,6 +43,9 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	f.rested = time.Now().Add(restFor * time.Since(began))
 	f.edit = n.edit
 	f.swap(n.edit.Table(n.fresh.last))
+	if n.old.docs.count > 0 && n.fresh.docs.count == 0 {
+		f.log.Warn("rules: the bucket has no documents any more, the defaults decide", "bucket", f.store.opts.Bucket, "documents_before", n.old.docs.count)
+	}
 	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", n.fresh.last,
 		"documents", n.fresh.docs.count, "invalid", len(n.fresh.invalid.all))
 	f.tellRest()

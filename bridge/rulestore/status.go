@@ -16,6 +16,7 @@ const (
 type InvalidDocument struct {
 	Key      string `json:"key"`      // as stored; quote it, it may hold anything
 	Revision uint64 `json:"revision"` // of the refused version
+	InForce  uint64 `json:"in_force"` // of the version that goes on to decide; 0: none
 	Err      string `json:"error"`    // what is wrong, one line a mistake, printable
 }
 

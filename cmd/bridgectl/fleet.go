@@ -97,6 +97,13 @@ func arrivals(present map[string]arrival) []arrival {
 	return list
 }
 
+func whatIsInForce(bad subjects.BridgeInvalid) string {
+	if bad.InForce == 0 {
+		return "no version of it is in force"
+	}
+	return fmt.Sprintf("revision %d is in force", bad.InForce)
+}
+
 // arrivalOf compares a bridge with the revision of the bucket that was made at
 // created. A bridge that does not say which bucket it follows is of an older version.
 func arrivalOf(s subjects.BridgeStatus, created time.Time, revision uint64, keys []string) arrival {
@@ -116,7 +123,7 @@ func arrivalOf(s subjects.BridgeStatus, created time.Time, revision uint64, keys
 	}
 	for _, bad := range s.Rules.Invalid {
 		if slices.Contains(keys, bad.Key) {
-			a.State, a.Detail = stateRefused, fmt.Sprintf("refuses %s: %s", bad.Key, bad.Error)
+			a.State, a.Detail = stateRefused, fmt.Sprintf("refuses %s, %s: %s", bad.Key, whatIsInForce(bad), bad.Error)
 		}
 	}
 	return a

@@ -97,7 +97,7 @@ func (r *rollout) print(w io.Writer) error {
 func (r *rollout) verdict() error {
 	var invalid error
 	if len(r.Invalid) > 0 {
-		invalid = fmt.Errorf("%s in the bucket does not compile; the last good version of each stays in force", plural(len(r.Invalid), "document"))
+		invalid = fmt.Errorf("%s in the bucket does not compile; what each bridge knew of it before stays in force there", plural(len(r.Invalid), "document"))
 	}
 	return errors.Join(invalid, verdict(r.Bridges, r.Revision, r.Bucket))
 }
