@@ -28,7 +28,7 @@ func TestScreenshots(t *testing.T) {
 	if dir == "" {
 		dir, history = t.TempDir(), 0
 	}
-	p.show(1280, 1000, "dark")
+	p.show(1280, 860, "dark")
 	p.open(r.url())
 	p.until(`document.querySelectorAll('#live tbody tr').length >= 5 && document.querySelectorAll('#fleet tbody tr').length >= 3 && document.querySelectorAll('#byrule tbody tr').length >= 3`)
 	select {
