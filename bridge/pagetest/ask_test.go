@@ -1,8 +1,10 @@
 package pagetest_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -93,6 +95,15 @@ func TestLiveAndFleet(t *testing.T) {
 	}
 	if got := p.text("#fleet tbody"); !strings.Contains(got, "edge-1 (this one)") || !strings.Contains(got, "well") {
 		t.Errorf("fleet: %q", got)
+	}
+	other, err := json.Marshal(subjects.BridgeStatus{Bridge: "edge-9", Time: time.Now(), Rules: subjects.BridgeRules{Bucket: "other", Revision: 99, InvalidCount: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.put(subjects.BucketBridges, "edge-9", string(other))
+	p.until(`document.querySelectorAll('#fleet tbody tr').length === 2`)
+	if got := strings.Join(strings.Fields(p.text("#fleet tbody")), " "); !strings.Contains(got, "edge-1 (this one) well 1 ") || !strings.Contains(got, "edge-9 2 refused documents 99 ") {
+		t.Errorf("with a bridge of another bucket: %q", got)
 	}
 	p.fill("#live [name=q]", "alph")
 	p.until(`document.querySelectorAll('#live tbody tr').length === 1 && /1 of 2/.test(document.querySelector('#live .note').innerText)`)

@@ -10,9 +10,10 @@ export function startFleet(section) {
     try {
       const fleet = await ask('/fleet');
       say(section.querySelector('.count'), fleet.known ? count(fleet.list.length) : '');
-      const newest = Math.max(0, ...fleet.list.map((b) => b.rules.revision));
+      const newest = {}; // revision of each bucket
+      for (const b of fleet.list) newest[bucket(b)] = Math.max(newest[bucket(b)] ?? 0, b.rules.revision);
       fillTable(section.querySelector('table'), fleet.list, (b) => [
-        b.bridge === fleet.self ? `${b.bridge} (this one)` : b.bridge, state(b, newest, Date.parse(fleet.now)), count(b.rules.revision),
+        b.bridge === fleet.self ? `${b.bridge} (this one)` : b.bridge, state(b, newest[bucket(b)], Date.parse(fleet.now)), count(b.rules.revision),
         rate(b.events.answered_rate), rate(b.events.denied_rate), count(b.spool.events), b.spool.oldest_ms > 0 ? age(b.spool.oldest_ms / 1000) : '–',
         count(b.events.lost), b.version,
       ]);
@@ -22,6 +23,9 @@ export function startFleet(section) {
     }
   });
 }
+
+// bucket tells apart what bridges get their rules of: one made anew counts from 1 again.
+const bucket = (b) => `${b.rules.bucket} ${b.rules.bucket_created}`;
 
 const quiet = 20; // seconds; a bridge says something every 5
 

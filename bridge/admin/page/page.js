@@ -24,7 +24,7 @@ async function turn() {
     showByRule(document.getElementById('byrule'), status);
     plots.add(await ask(`/history?after=${plots.newest()}`));
     document.body.dataset.reached = 'true';
-  } catch (error) {
+  } catch {
     document.body.dataset.reached = 'false';
   }
   showVerdict(document, status, document.body.dataset.reached === 'true' ? 0 : answered);
