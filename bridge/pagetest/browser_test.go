@@ -154,10 +154,10 @@ func (p *tab) open(url string) {
 	p.until(`document.body.dataset.reached === 'true'`)
 }
 
-// eval returns the value of an expression of the page.
+// eval returns the value of an expression of the page, or what it promises.
 func eval[T any](p *tab, expression string) T {
 	p.t.Helper()
-	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
+	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}

@@ -45,6 +45,42 @@ func TestVerdict(t *testing.T) {
 	p.until(`document.querySelector('#verdict').dataset.level === 'good'`)
 }
 
+// What the first line says of states that are hard to come by: the worst goes first.
+func TestVerdictOfRareStates(t *testing.T) {
+	p := newTab(t)
+	r := newRig(t)
+	p.open(r.url())
+	for _, test := range []struct {
+		change string // of a good status; c is its checks by name
+		level  string
+		says   string
+		todo   string
+	}{
+		{"", "good", "All is well.", ""},
+		{"c.spool.ok = false", "bad", "Events are lost: the spool takes none.", "BRIDGE_DATA_DIR"},
+		{"s.recent.lost = 12; c.nats.degraded = true", "bad", "Events are lost: 12 a second. And 1 more, see Checks.", "BRIDGE_SPOOL_MAX_BYTES"},
+		{"c.rules.ok = false; c.nats.degraded = true", "bad", "No rules were ever seen. And 1 more, see Checks.", "bridgectl rules put"},
+		{"c.keys.degraded = c.nats.degraded = c.spool.degraded = true", "warn", "NATS cannot be reached. And 2 more, see Checks.", "NATS_URL"},
+		{"c.forward.degraded = true; s.spool.events = 3; s.spool.oldest_age_ns = 125e9", "warn", "Events do not get to NATS: 3 events wait, the oldest for 2 min.", "EVENTS"},
+		{"c.rules.degraded = true; s.rules.invalid_count = 1200", "warn", "1,200 rule documents are refused.", "bridgectl rules put"},
+		{"c.rules.degraded = true", "warn", "The rules need attention.", "permission"},
+		{"c.streams.degraded = true", "warn", "Streams or buckets are not as they should be.", "bridgectl setup"},
+		{"c.keys.degraded = true", "warn", "The keys need attention.", "BRIDGE_KEYS_FILE"},
+		{"c.spool.degraded = true", "warn", "The spool needs attention.", "bridgectl spool verify"},
+		{"s.checks.push({name: 'new', ok: false, degraded: false, detail: 'a part of a later version'})", "bad", "new has failed.", "a part of a later version"},
+	} {
+		got := eval[struct{ Level, Says, Todo string }](p, `import('/page/verdict.js').then(async ({judge}) => {
+			const s = await (await fetch('/status')).json();
+			const c = Object.fromEntries(s.checks.map((check) => [check.name, check]));
+			`+test.change+`;
+			return judge(s);
+		})`)
+		if got.Level != test.level || !strings.HasPrefix(got.Says, test.says) || !strings.Contains(got.Todo, test.todo) {
+			t.Errorf("%s: %+v, want %s %q %q", test.change, got, test.level, test.says, test.todo)
+		}
+	}
+}
+
 // A bridge that is gone is told of, with what was shown last.
 func TestBridgeIsGone(t *testing.T) {
 	p := newTab(t)

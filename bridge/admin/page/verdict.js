@@ -30,14 +30,14 @@ const order = ['nats', 'forward', 'rules', 'streams', 'keys', 'spool']; // cause
 export function judge(s) {
   const failed = s.checks.filter((c) => !c.ok && !c.degraded);
   const degraded = s.checks.filter((c) => c.degraded).sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  const others = failed.length + degraded.length - 1;
-  const more = others > 0 ? ` And ${others} more, see Checks.` : '';
+  const besides = (n) => (n > 0 ? ` And ${n} more, see Checks.` : '');
+  const more = besides(failed.length + degraded.length - 1);
   const first = failed[0] ?? degraded[0];
   if (failed.length) {
     return { level: 'bad', says: `${broken[first.name] ?? `${first.name} has failed`}.${more}`, todo: todo[first.name]?.(s) ?? first.detail };
   }
   if (s.recent.lost > 0) {
-    return { level: 'bad', says: `Events are lost: ${rate(s.recent.lost)} a second.${more}`, todo: todo.spool(s) };
+    return { level: 'bad', says: `Events are lost: ${rate(s.recent.lost)} a second.${besides(degraded.length)}`, todo: todo.spool(s) };
   }
   if (first) {
     const invalid = s.rules.invalid_count;
