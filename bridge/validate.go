@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bintubridge/bridge/receive"
 	"bintubridge/subjects"
 	"bintubridge/subjects/natsenv"
 )
@@ -63,6 +64,9 @@ func (c Config) Check() []error {
 	}
 	if c.MaxBody < minBody || c.MaxBody > maxBody {
 		add("BRIDGE_MAX_BODY: want 1KiB to 512KiB, an event has to fit into a NATS message of 1MiB")
+	}
+	if c.MaxPerAddr < 1 || c.MaxPerAddr > receive.DefaultMaxConns {
+		add("BRIDGE_MAX_CONNS_PER_ADDR=%d: want 1 to %d, all there are", c.MaxPerAddr, receive.DefaultMaxConns)
 	}
 	if c.SpoolMaxBytes < minSpoolBytes {
 		add("BRIDGE_SPOOL_MAX_BYTES: want at least 1MiB")

@@ -42,6 +42,7 @@ const (
 	bodyTooLarge
 	headerTooLarge
 	overloaded
+	crowded
 	handshakeFailed
 	numOutcomes
 )
@@ -66,6 +67,7 @@ var outcomes = [numOutcomes]struct {
 	bodyTooLarge:    {http.StatusRequestEntityTooLarge, "body too large"},
 	headerTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "header too large"},
 	overloaded:      {http.StatusServiceUnavailable, "too many connections"},
+	crowded:         {http.StatusServiceUnavailable, "too many connections from one address"},
 	handshakeFailed: {0, "TLS handshake failed"}, // closed without a reply
 }
 

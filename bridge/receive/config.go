@@ -17,6 +17,7 @@ const (
 	DefaultPath         = "/hook"
 	DefaultMaxBody      = 64 << 10
 	DefaultMaxConns     = 4096
+	DefaultMaxPerAddr   = 1024
 	DefaultReadTimeout  = 10 * time.Second
 	DefaultWriteTimeout = 5 * time.Second
 	DefaultIdleTimeout  = time.Minute
@@ -46,6 +47,11 @@ type Config struct {
 	MaxBody  int // bytes of a body
 	MaxConns int // open connections
 
+	// MaxConnsPerAddr is how many of MaxConns one address may have open, an IPv6
+	// network of 64 bits counting as one. Peers in AllowFrom and TrustedProxies
+	// are not limited by it.
+	MaxConnsPerAddr int
+
 	ReadTimeout  time.Duration // from a request's first byte to its last; also for the TLS handshake and the first byte
 	WriteTimeout time.Duration // for a reply
 	IdleTimeout  time.Duration // between two requests of one connection
@@ -71,6 +77,7 @@ func (cfg Config) withDefaults() Config {
 	}
 	positive(&cfg.MaxBody, DefaultMaxBody)
 	positive(&cfg.MaxConns, DefaultMaxConns)
+	positive(&cfg.MaxConnsPerAddr, DefaultMaxPerAddr)
 	within := func(d *time.Duration, fallback time.Duration) {
 		if *d <= 0 {
 			*d = fallback

@@ -5,7 +5,8 @@
 // A request passes these checks in this order. The first that fails decides
 // the reply, and nothing that fails one reaches the Handler:
 //
-//	connection   more than MaxConns open            503, closed
+//	connection   more than MaxConns open, or more
+//	             than MaxConnsPerAddr of its address 503, closed
 //	framing      malformed or cut short             400, closed
 //	             too slow (ReadTimeout)             408, closed
 //	             body over MaxBody                  413, closed, the rest unread

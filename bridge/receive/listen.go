@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxTurnedAway is how many connections are turned away at the same time:
-	// told 503 over MaxConns, or 403 when the peer is not allowed. Any further
+	// told 503 over MaxConns or MaxConnsPerAddr, or 403 when the peer is not allowed. Any further
 	// ones are closed without a word.
 	maxTurnedAway = 64
 
@@ -21,7 +21,7 @@ const (
 	maxBackoff = time.Second
 )
 
-// overloadReply is what a connection over MaxConns gets, whatever it asked.
+// overloadReply is what a connection for which there is no room gets, whatever it asked.
 const overloadReply = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 // source is one listener of a Server.
@@ -102,29 +102,33 @@ func (s *Server) start(socket net.Conn) {
 		s.placeStranger(c)
 		return
 	}
-	if s.place(c) {
+	refusal, ok := s.place(c)
+	if ok {
 		return
 	}
-	s.refuseConn(overloaded, c)
+	s.refuseConn(refusal, c)
 	if !s.placeTurnedAway(c) {
 		c.kill()
 	}
 }
 
-// place has c served, unless there is no room. After Shutdown began it closes
-// c.
-func (s *Server) place(c *conn) bool {
+// place has c served, unless there is no room, or none for its address. After
+// Shutdown began it closes c.
+func (s *Server) place(c *conn) (refusal outcome, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining.Load() {
+	switch {
+	case s.draining.Load():
 		c.kill()
-		return true
+		return 0, true
+	case s.serving >= s.cfg.MaxConns:
+		return overloaded, false
+	case !s.crowd.enter(c.peer):
+		return crowded, false
 	}
-	if s.serving >= s.cfg.MaxConns {
-		return false
-	}
-	s.run(c, &s.serving, s.serve)
-	return true
+	s.serving++
+	s.run(c, s.serve, func() { s.serving--; s.crowd.leave(c.peer) })
+	return 0, true
 }
 
 // placeStranger has c served among the few that are turned away: a stranger gets
@@ -137,7 +141,8 @@ func (s *Server) placeStranger(c *conn) {
 		c.kill()
 		return
 	}
-	s.run(c, &s.turned, s.serve)
+	s.turned++
+	s.run(c, s.serve, func() { s.turned-- })
 }
 
 // placeTurnedAway has c told that there is no room, unless there is none for
@@ -148,14 +153,15 @@ func (s *Server) placeTurnedAway(c *conn) bool {
 	if s.draining.Load() || s.turned >= maxTurnedAway || s.cfg.TLS != nil {
 		return false
 	}
-	s.run(c, &s.turned, turnAway)
+	s.turned++
+	s.run(c, turnAway, func() { s.turned-- })
 	return true
 }
 
-// run starts a goroutine that does work for c, counted in count. The caller
-// holds mu, so that Shutdown has either not begun to wait or finds c in open.
-func (s *Server) run(c *conn, count *int, work func(*conn)) {
-	*count++
+// run starts a goroutine that does work for c and gives its place back by leave,
+// under mu. The caller holds mu, so that Shutdown has either not begun to wait or
+// finds c in open.
+func (s *Server) run(c *conn, work func(*conn), leave func()) {
 	s.open[c] = struct{}{}
 	s.counters.open.Add(1)
 	s.conns.Go(func() {
@@ -164,7 +170,7 @@ func (s *Server) run(c *conn, count *int, work func(*conn)) {
 			defer s.mu.Unlock()
 			delete(s.open, c)
 			s.counters.open.Add(-1)
-			*count--
+			leave()
 		}()
 		work(c)
 	})

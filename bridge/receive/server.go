@@ -30,8 +30,9 @@ type Server struct {
 	mu      sync.Mutex     // guards what follows
 	sources map[*source]struct{}
 	open    map[*conn]struct{}
-	serving int // connections among open that are served
-	turned  int // connections among open that are being turned away
+	serving int   // connections among open that are served
+	turned  int   // connections among open that are being turned away
+	crowd   crowd // connections among serving, by address
 }
 
 // New returns a server that asks h about each webhook. It owns no goroutine
@@ -49,6 +50,7 @@ func New(cfg Config, h Handler) *Server {
 		sources:  make(map[*source]struct{}),
 		open:     make(map[*conn]struct{}),
 	}
+	s.crowd = newCrowd(cfg.MaxConnsPerAddr, s.callers)
 	s.http = &fasthttp.Server{
 		Handler:            s.serveRequest,
 		ErrorHandler:       s.serveError,

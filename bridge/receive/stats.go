@@ -21,6 +21,7 @@ type Stats struct {
 	BodyTooLarge    uint64 `json:"body_too_large"`   // 413
 	HeaderTooLarge  uint64 `json:"header_too_large"` // 431
 	Overloaded      uint64 `json:"overloaded"`       // 503: a connection over MaxConns
+	Crowded         uint64 `json:"crowded"`          // 503: a connection over MaxConnsPerAddr
 	HandshakeFailed uint64 `json:"handshake_failed"` // closed: no TLS connection came about
 
 	Unsent uint64 `json:"unsent"` // replies that could not be written; the sender did not get its answer
@@ -69,6 +70,7 @@ func (s *Server) Stats() Stats {
 		BodyTooLarge:    of(bodyTooLarge),
 		HeaderTooLarge:  of(headerTooLarge),
 		Overloaded:      of(overloaded),
+		Crowded:         of(crowded),
 		HandshakeFailed: of(handshakeFailed),
 		Unsent:          s.counters.unsent.Load(),
 		Open:            s.counters.open.Load(),

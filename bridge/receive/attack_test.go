@@ -1,0 +1,195 @@
+package receive
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// besieged is a server, at its door good callers and attackers on other addresses of
+// this machine.
+type besieged struct {
+	addr  string
+	over  chan struct{} // closed when the attack ends
+	waves sync.WaitGroup
+	turns atomic.Int64 // connections the attackers made
+}
+
+// attack keeps a connection from 127.0.0.2 busy with play, and makes another a pause
+// after it ended.
+func (b *besieged) attack(pause time.Duration, play func(net.Conn)) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: patience}
+	b.waves.Go(func() {
+		for {
+			c, err := d.Dial("tcp", b.addr)
+			if err == nil {
+				b.turns.Add(1)
+				play(c)
+				_ = c.Close()
+			}
+			select {
+			case <-b.over:
+				return
+			case <-time.After(pause):
+			}
+		}
+	})
+}
+
+// drip sends the beginning of a request and then a byte now and then.
+func (b *besieged) drip(c net.Conn) {
+	if _, err := io.WriteString(c, headed("Content-Length: 60000\r\n", "call=")); err != nil {
+		return
+	}
+	ended := make(chan struct{})
+	b.waves.Go(func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, c) // until the server, or the end of the attack, closes it
+	})
+	defer func() {
+		_ = c.Close()
+		<-ended
+	}()
+	for {
+		select {
+		case <-b.over:
+			return
+		case <-ended:
+			return
+		case <-time.After(100 * time.Millisecond):
+			if _, err := c.Write([]byte{'x'}); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// good calls n times, each on a connection of its own as bintu does, and fails
+// the test unless all are answered. It returns how long each took.
+func (b *besieged) good(t *testing.T, n int) []time.Duration {
+	t.Helper()
+	took := make([]time.Duration, 0, n)
+	for range n {
+		begun := time.Now()
+		c := dial(t, b.addr)
+		send(t, c, post("/hook", "good"))
+		expect(t, c, ok)
+		took = append(took, time.Since(begun))
+		_ = c.Close()
+	}
+	return took
+}
+
+func (b *besieged) end() {
+	close(b.over)
+	b.waves.Wait()
+}
+
+func tail(took []time.Duration) string {
+	slices.Sort(took)
+	return fmt.Sprintf("median %v, p99 %v, most %v", took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
+}
+
+// TestSlowloris has one address open more connections than there are places, each with
+// half a request, and asks meanwhile as bintu does. BRIDGE_TEST_SLOWLORIS=5000 sets
+// the number of connections, against the default limits.
+func TestSlowloris(t *testing.T) {
+	attackers, calls := 300, 300
+	cfg := Config{MaxConns: 256, MaxConnsPerAddr: 64, ReadTimeout: time.Second}
+	if text := os.Getenv("BRIDGE_TEST_SLOWLORIS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("BRIDGE_TEST_SLOWLORIS=%q: want a number of connections", text)
+		}
+		attackers, calls, cfg = n, 5000, Config{}
+	}
+	h := &recorder{}
+	s, addr := started(t, cfg, h)
+	b := &besieged{addr: addr, over: make(chan struct{})}
+	quiet := b.good(t, calls)
+	for range attackers {
+		b.attack(time.Second, b.drip)
+	}
+	eventually(t, "the attackers have what they can get", func() bool {
+		return b.turns.Load() >= int64(attackers) && s.Stats().Crowded+s.Stats().Overloaded > 0
+	})
+	during := b.good(t, calls)
+	b.end()
+	got := s.Stats()
+	if got.Overloaded != 0 || got.Accepted != uint64(2*calls) {
+		t.Errorf("%d connections found no place, %d calls were accepted, want 0 and %d", got.Overloaded, got.Accepted, 2*calls)
+	}
+	if bodies := h.taken(); len(bodies) != 2*calls {
+		t.Errorf("the Handler got %d bodies, want the %d good ones", len(bodies), 2*calls)
+	}
+	t.Logf("before the attack: %s", tail(quiet))
+	t.Logf("under %d connections (%d opened, %d turned away): %s", attackers, b.turns.Load(), got.Crowded, tail(during))
+}
+
+// TestFloodOfNonsense sends what no webhook looks like, as fast as a few
+// connections go, and asks meanwhile. Nothing of it reaches the Handler.
+func TestFloodOfNonsense(t *testing.T) {
+	const calls = 200
+	bomb := strings.Repeat("X-Bomb: "+strings.Repeat("b", 100)+"\r\n", 1000)
+	tiny := strings.Repeat("a:b\r\n", MaxHeader/2)
+	shapes := map[string]func(*rand.Rand) string{
+		"random bytes":      func(r *rand.Rand) string { return noise(r) },
+		"header bomb":       func(*rand.Rand) string { return headed(bomb, "") },
+		"many tiny headers": func(*rand.Rand) string { return headed(tiny, "") },
+		"one long header":   func(*rand.Rand) string { return headed("Cookie: "+strings.Repeat("c", 1<<20)+"\r\n", "") },
+		"endless line":      func(*rand.Rand) string { return "POST /" + strings.Repeat("h", 1<<20) },
+		"huge body":         func(*rand.Rand) string { return post("/hook", strings.Repeat("x", 1<<20)) },
+		"huge length":       func(*rand.Rand) string { return headed("Content-Length: 99999999999\r\n", "") },
+		"chunks without end": func(*rand.Rand) string {
+			return headed("Transfer-Encoding: chunked\r\n", strings.Repeat("400\r\n"+strings.Repeat("x", 1024)+"\r\n", 1024))
+		},
+		"broken chunks": func(r *rand.Rand) string { return headed("Transfer-Encoding: chunked\r\n", "zz"+noise(r)) },
+		"wrong paths":   func(r *rand.Rand) string { return post("/hook/"+fmt.Sprint(r.Uint64()), "call=publish") },
+	}
+	h := &recorder{}
+	s, addr := started(t, Config{MaxConns: 64, MaxConnsPerAddr: 32}, h)
+	b := &besieged{addr: addr, over: make(chan struct{})}
+	seed := uint64(1)
+	for _, shape := range shapes {
+		r := rand.New(rand.NewPCG(seed, 0))
+		seed++
+		b.attack(10*time.Millisecond, func(c net.Conn) {
+			_ = c.SetDeadline(time.Now().Add(patience))
+			_, _ = io.WriteString(c, shape(r)) // the server may have hung up
+			_, _ = io.Copy(io.Discard, c)
+		})
+	}
+	refusals := func() uint64 {
+		got := s.Stats()
+		return got.Malformed + got.HeaderTooLarge + got.BodyTooLarge + got.NotFound
+	}
+	eventually(t, "the flood arrives", func() bool { return refusals() > 0 })
+	b.good(t, calls)
+	eventually(t, "a flood was refused", func() bool { return refusals() >= 10 })
+	b.end()
+	if got := s.Stats(); got.Accepted != calls || got.Panics != 0 {
+		t.Errorf("%d calls were accepted, %d panics, want %d and none", got.Accepted, got.Panics, calls)
+	}
+	if bodies := h.taken(); len(bodies) != calls {
+		t.Errorf("the Handler got %d bodies, want the %d good ones", len(bodies), calls)
+	}
+}
+
+// noise is a line of random bytes that ends as a header does, so that the server
+// need not wait for more.
+func noise(r *rand.Rand) string {
+	b := make([]byte, 1+r.IntN(200))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b) + "\r\n\r\n"
+}
