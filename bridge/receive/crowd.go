@@ -1,6 +1,9 @@
 package receive
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // crowd counts the connections that are served by the address they come from, so
 // that one address cannot hold all places. Its size is bounded by MaxConns. The
@@ -12,7 +15,7 @@ type crowd struct {
 }
 
 func newCrowd(limit int, known callers) crowd {
-	exempt := append(known.allowed[:len(known.allowed):len(known.allowed)], known.proxies...)
+	exempt := slices.Concat(known.allowed, known.proxies)
 	return crowd{max: limit, exempt: exempt, served: make(map[netip.Addr]int)}
 }
 
