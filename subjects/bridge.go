@@ -52,7 +52,7 @@ type BridgeInvalid struct {
 	Key      string `json:"key"` // as stored; quote it, it may hold anything
 	Revision uint64 `json:"revision"`
 	InForce  uint64 `json:"in_force"` // revision of the version in force; 0: none
-	Error    string `json:"error"` // may be cut
+	Error    string `json:"error"`    // may be cut
 }
 
 // BridgeSpool says what waits for JetStream.
