@@ -240,13 +240,17 @@ func (p *private) tokenHolds(q *query, w *worlds) bool {
 // whenHolds evaluates the expression where nothing was redacted: it may look at
 // anything.
 func (p *private) whenHolds(q *query, w *worlds) bool {
-	if !q.in.redactedValue() && !q.in.redactedURL() {
+	if !q.in.Redacted() {
 		holds := p.when.holds(q, p.rule.effect)
 		w.spent = w.spent || errors.Is(q.why, errCost)
 		return holds
 	}
 	return w.holds(question{expression: p.rule})
 }
+
+// Redacted reports whether a part of a recorded request was not recorded: a custom
+// value, or something in a URL.
+func (in *Input) Redacted() bool { return in.redactedValue() || in.redactedURL() }
 
 // redactedValue reports whether a custom value was not recorded.
 func (in *Input) redactedValue() bool {

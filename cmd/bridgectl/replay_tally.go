@@ -42,7 +42,7 @@ type tally struct {
 	Asks        uint64 // of them decided
 	Flips       uint64 // of the asks
 	Undecidable uint64 // of the asks
-	Drift       uint64 // of the asks: the present rules answer otherwise than was answered then
+	Drift       uint64 // of the asks with nothing redacted: the present rules answer otherwise than was answered then
 
 	calls    map[callChange]uint64
 	rules    map[ruleFlip]uint64
@@ -96,7 +96,7 @@ func (t *tally) take(subject string, data []byte) {
 	in.Keys = t.keys
 	t.Asks++
 	was, is, verdict := decide.Compare(t.before, t.after, &in, e.ReceivedAt)
-	if was.Effect.String() != e.Decision.Effect && !slices.ContainsFunc(in.Custom.List(), func(f subjects.Field) bool { return decide.Redacted(f.Value) }) {
+	if was.Effect.String() != e.Decision.Effect && !in.Redacted() {
 		t.Drift++
 	}
 	switch verdict {
