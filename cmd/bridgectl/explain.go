@@ -39,6 +39,9 @@ What depends on a value that was redacted in an event is undecidable, and not gu
 
     bridgectl explain --call publish --name CD6xx-1 --app live --addr 17.31.0.1 --custom team=red`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmp.Or(exclusive(cmd, "call", "event", "body"), exclusive(cmd, "rules", "snapshot")); err != nil {
+				return err
+			}
 			defaults, err := flags.defaults()
 			if err != nil {
 				return err
@@ -66,7 +69,6 @@ What depends on a value that was redacted in an event is undecidable, and not gu
 	flags.add(cmd)
 	flags.addRules(cmd)
 	cmd.Flags().StringVar(&flags.snapshot, "snapshot", "", "file that a bridge keeps its rules in, instead of the live bucket")
-	cmd.MarkFlagsMutuallyExclusive("rules", "snapshot")
 	flags.addDefaults(cmd)
 	ask.add(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
@@ -93,7 +95,6 @@ func (a *asking) add(cmd *cobra.Command) {
 	f.StringVar(&a.event, "event", "", "id of an event in the stream EVENTS, or its stream sequence")
 	f.StringVar(&a.body, "body", "", "file with the body of a webhook, - for standard input")
 	f.StringVar(&a.dialect, "dialect", "", "order of a body's fields, bintu or nginx-rtmp (default: BRIDGE_DIALECT, or bintu)")
-	cmd.MarkFlagsMutuallyExclusive("call", "event", "body")
 }
 
 // question is a request at a time.

@@ -108,3 +108,17 @@ func wanted(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// exclusive makes more than one of the flags a mistake on the command line.
+func exclusive(cmd *cobra.Command, names ...string) error {
+	var given []string
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) > 1 {
+		return usageError{fmt.Errorf("%s exclude each other; see %s --help", strings.Join(given, " and "), cmd.CommandPath())}
+	}
+	return nil
+}
