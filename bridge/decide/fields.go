@@ -244,15 +244,20 @@ func (c *compiler) boolean(v value) (yes, ok bool) {
 	return c.raw(v) == "true", true
 }
 
-// texts reads a list of at least one string and gives each to item. What is no
-// string is a mistake and left out.
+// texts reads a condition's list of at least one string and gives each to item. What
+// is no string is a mistake and left out.
 func (c *compiler) texts(list value, item func(v value, text string)) {
+	c.textsOr(list, wantSomeItem, item)
+}
+
+// textsOr is texts where an empty list gets a hint of its own.
+func (c *compiler) textsOr(list value, wantSome string, item func(v value, text string)) {
 	if !c.is(list, kindList) && !c.is(list, kindNull) {
 		c.refuse(list, "a list of strings")
 		return
 	}
 	if c.empty(list) {
-		c.refuse(list, wantSomeItem)
+		c.refuse(list, wantSome)
 		return
 	}
 	for _, v := range c.elements(list) {

@@ -14,6 +14,7 @@ const (
 	wantToken = `an object as {"type":"hmac","field":"token","keys":["k1"],"bind":["call","name"]}` +
 		` or {"type":"jwt","field":"jwt","keys":["k2"],"alg":["EdDSA"],"claims":{"sub":{"equals":"name"}}}`
 	wantClaim = `an object of "equals", "contains", "cidr_contains" and "in", as {"equals":"name"}`
+	wantAlg   = algEdDSA + ", " + algES256 + ", " + algRS256 + " or " + algHS256
 
 	hmacFields = "type, field, keys, bind"
 	jwtFields  = "type, field, keys, alg, claims"
@@ -99,14 +100,14 @@ func (c *compiler) tokenField(t *Token, key string, v value) {
 	case "keys":
 		t.keys = c.tokenKeys(v)
 	case "bind":
-		c.texts(v, func(v value, _ string) { t.bind = append(t.bind, c.requestField(v)) })
+		c.textsOr(v, `at least one field of the request, as ["call","name"]`, func(v value, _ string) { t.bind = append(t.bind, c.requestField(v)) })
 	case "alg":
-		c.texts(v, func(v value, text string) {
+		c.textsOr(v, "at least one algorithm: "+wantAlg, func(v value, text string) {
 			switch text {
 			case algEdDSA, algES256, algRS256, algHS256:
 				t.jwt.algs = append(t.jwt.algs, text)
 			default:
-				c.refuse(v, algEdDSA+", "+algES256+", "+algRS256+" or "+algHS256)
+				c.refuse(v, wantAlg)
 			}
 		})
 	case "claims":
@@ -116,7 +117,7 @@ func (c *compiler) tokenField(t *Token, key string, v value) {
 
 func (c *compiler) tokenKeys(v value) []string {
 	var keys []string
-	c.texts(v, func(v value, text string) {
+	c.textsOr(v, "the name of at least one key of BRIDGE_KEYS_FILE", func(v value, text string) {
 		if !isID(text) {
 			c.refuse(v, "the name of a key of BRIDGE_KEYS_FILE, 1 to 64 characters of A-Z a-z 0-9 . _ -")
 		}
