@@ -83,7 +83,7 @@ func (e *editing) run(ctx context.Context, old *entry, p *push) error {
 			return errors.Join(err, os.RemoveAll(dir))
 		}
 	}
-	return fmt.Errorf("%w\nyour text is kept in %s; push it with bridgectl rules put %s %s", err, e.path, e.key, e.path)
+	return fmt.Errorf("%w\nyour text is kept in %s; push it with bridgectl rules put %s %s\nthe folder %s can be deleted when it is no longer wanted", err, e.path, e.key, e.path, dir)
 }
 
 // edit returns the text when it compiles, or the operator has given up.
