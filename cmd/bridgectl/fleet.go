@@ -143,7 +143,7 @@ func verdict(list []arrival, revision uint64, bucket string) error {
 	if len(late) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s do not run revision %d:\n  %s", len(late), plural(len(list), "bridge"), revision, strings.Join(late, "\n  "))
+	return fmt.Errorf("%d of %s %s not run revision %d:\n  %s", len(late), plural(len(list), "bridge"), does(len(late)), revision, strings.Join(late, "\n  "))
 }
 
 // readFleet returns what the bridges say of themselves, by name.

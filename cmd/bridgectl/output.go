@@ -82,3 +82,11 @@ func plural[N int | uint64](n N, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// does returns what one of something does, and more of it do.
+func does(n int) string {
+	if n == 1 {
+		return "does"
+	}
+	return "do"
+}

@@ -86,15 +86,19 @@ func (p *push) put(ctx context.Context, key string, data []byte, old *entry) err
 func (p *push) remove(ctx context.Context, old *entry) error {
 	changes, _ := diffRules(old.data, nil)
 	result := pushed{Key: old.key, Was: old.revision, DryRun: p.dryRun, Changes: changes}
-	p.print("%s: revision %d is deleted\n", shown(old.key), old.revision)
-	if !p.json {
-		printChanges(p.out, changes)
-	}
+	deleted := "would be deleted"
 	if !p.dryRun {
 		var err error
 		if result.Revision, err = p.bucket.remove(ctx, old.key, old.revision); err != nil {
 			return err
 		}
+		deleted = "is deleted"
+	}
+	p.print("%s: revision %d %s\n", shown(old.key), old.revision, deleted)
+	if !p.json {
+		printChanges(p.out, changes)
+	}
+	if !p.dryRun {
 		p.print("%s is deleted, revision %d\n", shown(old.key), result.Revision)
 	}
 	return p.finish(ctx, result)

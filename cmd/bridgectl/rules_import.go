@@ -155,7 +155,11 @@ func (im *folderImport) run(ctx context.Context) error {
 		note(im.remove(ctx, e))
 	}
 	result.Failed = len(failures)
-	im.print("%s written or deleted, %d unchanged, %d failed\n", plural(len(result.Keys), "key"), im.unchanged, len(failures))
+	done := "written or deleted"
+	if im.dryRun {
+		done = "would be " + done
+	}
+	im.print("%s %s, %d unchanged, %d failed\n", plural(len(result.Keys), "key"), done, im.unchanged, len(failures))
 	if im.wait.d > 0 && !im.dryRun {
 		arrived, err := awaitFleet(ctx, im.bucket, im.wait.d, revision, keys, im.print)
 		result.Bridges = arrived
@@ -190,12 +194,16 @@ func (im *folderImport) put(ctx context.Context, put importPut) (pushed, error) 
 func (im *folderImport) remove(ctx context.Context, e *entry) (pushed, error) {
 	changes, _ := diffRules(e.data, nil)
 	p := pushed{Key: e.key, Was: e.revision, DryRun: im.dryRun, Changes: changes}
-	im.print("%s: revision %d is deleted\n", shown(e.key), e.revision)
-	var err error
+	deleted := "would be deleted"
 	if !im.dryRun {
-		p.Revision, err = im.bucket.remove(ctx, e.key, e.revision)
+		var err error
+		if p.Revision, err = im.bucket.remove(ctx, e.key, e.revision); err != nil {
+			return p, err
+		}
+		deleted = "is deleted"
 	}
-	return p, err
+	im.print("%s: revision %d %s\n", shown(e.key), e.revision, deleted)
+	return p, nil
 }
 
 func (im *folderImport) print(format string, args ...any) {

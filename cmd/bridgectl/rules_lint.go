@@ -42,7 +42,7 @@ document does not compile, and with --strict when there is a warning.`,
 			}
 			switch {
 			case len(set.notes) > 0:
-				return fmt.Errorf("%s does not compile", plural(len(set.notes), "document"))
+				return fmt.Errorf("%s %s not compile", plural(len(set.notes), "document"), does(len(set.notes)))
 			case strict && len(warnings) > 0:
 				return errors.New(plural(len(warnings), "warning"))
 			}

@@ -96,8 +96,8 @@ func (r *rollout) print(w io.Writer) error {
 
 func (r *rollout) verdict() error {
 	var invalid error
-	if len(r.Invalid) > 0 {
-		invalid = fmt.Errorf("%s in the bucket does not compile; what each bridge knew of it before stays in force there", plural(len(r.Invalid), "document"))
+	if n := len(r.Invalid); n > 0 {
+		invalid = fmt.Errorf("%s in the bucket %s not compile; what each bridge knew of it before stays in force there", plural(n, "document"), does(n))
 	}
 	return errors.Join(invalid, verdict(r.Bridges, r.Revision, r.Bucket))
 }
