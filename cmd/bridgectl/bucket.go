@@ -43,20 +43,18 @@ func (f *bucketFlags) open(ctx context.Context) (*bucket, error) {
 	defer cancel()
 	b.stream, err = js.Stream(ctx, "KV_"+b.name)
 	if err != nil {
+		err = fmt.Errorf("bucket %s: %w", shown(b.name), bucketHint(js, err))
 		nc.Close()
-		return nil, fmt.Errorf("bucket %s: %w", shown(b.name), bucketHint(err))
+		return nil, err
 	}
 	return b, nil
 }
 
-func bucketHint(err error) error {
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrInvalidStreamName):
+func bucketHint(js jetstream.JetStream, err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrInvalidStreamName) {
 		return errors.New("there is none of this name; a bridge makes it when it starts, or set --bucket")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w; has the server JetStream, and may this user ask it?", err)
 	}
-	return err
+	return unanswered(js, err)
 }
 
 // bucket is the KV bucket of the rules, as the stream that it is: that shows a
@@ -140,7 +138,7 @@ func (b *bucket) get(ctx context.Context, key string) (*entry, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read key %s: %w", key, err)
+		return nil, fmt.Errorf("read key %s: %w", key, unanswered(b.js, err))
 	}
 	return b.entry(msg.Subject, msg.Header, msg.Data, msg.Sequence, msg.Time), nil
 }
@@ -194,7 +192,7 @@ func (b *bucket) read(ctx context.Context, cfg jetstream.ConsumerConfig, each fu
 	defer cancel()
 	consumer, err := b.stream.CreateConsumer(setUp, cfg)
 	if err != nil {
-		return fmt.Errorf("read bucket %s: %w", b.name, err)
+		return fmt.Errorf("read bucket %s: %w", b.name, unanswered(b.js, err))
 	}
 	left, next := consumer.CachedInfo().NumPending, uint64(1)
 	for left > 0 {
@@ -218,13 +216,13 @@ func (b *bucket) read(ctx context.Context, cfg jetstream.ConsumerConfig, each fu
 			return fmt.Errorf("read bucket %s: %w", b.name, err)
 		}
 		if got == 0 {
-			return fmt.Errorf("read bucket %s: no answer, %d messages are missing", b.name, left)
+			return fmt.Errorf("read bucket %s: %s missing: %w", b.name, plural(left, "message"), unanswered(b.js, errNoAnswer))
 		}
 	}
 	cleanUp, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if err := b.stream.DeleteConsumer(cleanUp, consumer.CachedInfo().Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("read bucket %s: %w", b.name, err)
+		return fmt.Errorf("read bucket %s: %w", b.name, unanswered(b.js, err))
 	}
 	return nil
 }
@@ -264,7 +262,7 @@ func (b *bucket) publish(ctx context.Context, key string, msg *nats.Msg, last ui
 		err = b.ttlHint(err)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("write key %s: %w", key, err)
+		return 0, fmt.Errorf("write key %s: %w", key, unanswered(b.js, err))
 	}
 	return ack.Sequence, nil
 }

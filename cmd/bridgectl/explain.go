@@ -171,24 +171,26 @@ func findEvent(ctx context.Context, flags bucketFlags, which string) (*subjects.
 		return nil, err
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := js.Stream(ctx, subjects.StreamEvents)
+	stream, err := js.Stream(asking, subjects.StreamEvents)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, err)
+		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
 	}
 	seq, err := strconv.ParseUint(which, 10, 64)
 	if err != nil {
-		if seq, err = findID(ctx, stream, which); err != nil {
+		if seq, err = findID(ctx, js, stream, which); err != nil {
 			return nil, err
 		}
 	}
-	msg, err := stream.GetMsg(ctx, seq)
+	reading, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	msg, err := stream.GetMsg(reading, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, fmt.Errorf("stream %s has no event %s", subjects.StreamEvents, shown(which))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read event %s: %w", shown(which), err)
+		return nil, fmt.Errorf("read event %s: %w", shown(which), unanswered(js, err))
 	}
 	e, err := subjects.DecodeEvent(msg.Data)
 	if err != nil {
@@ -201,12 +203,14 @@ func findEvent(ctx context.Context, flags bucketFlags, which string) (*subjects.
 const searchTimeout = time.Minute
 
 // findID goes through the stream's headers, the newest part first.
-func findID(ctx context.Context, stream jetstream.Stream, id string) (uint64, error) {
+func findID(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, id string) (uint64, error) {
 	const part = 100_000
+	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
+	defer cancel()
 	state := stream.CachedInfo().State
 	for end := state.LastSeq; end >= state.FirstSeq && end > 0; {
 		start := max(state.FirstSeq, end-min(end-1, part-1))
-		seq, err := findIn(ctx, stream, id, start, end)
+		seq, err := findIn(ctx, js, stream, id, start, end)
 		if err != nil || seq > 0 {
 			return seq, err
 		}
@@ -216,13 +220,15 @@ func findID(ctx context.Context, stream jetstream.Stream, id string) (uint64, er
 }
 
 // findIn looks for an id from one sequence to another, 0 when it is not there.
-func findIn(ctx context.Context, stream jetstream.Stream, id string, from, to uint64) (uint64, error) {
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+func findIn(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, id string, from, to uint64) (uint64, error) {
+	setUp, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	consumer, err := stream.CreateConsumer(setUp, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: searchTimeout,
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look for event %s: %w", shown(id), err)
+		return 0, fmt.Errorf("look for event %s: %w", shown(id), unanswered(js, err))
 	}
 	defer func() {
 		_ = stream.DeleteConsumer(context.WithoutCancel(ctx), consumer.CachedInfo().Name) // it ends by itself
@@ -255,7 +261,7 @@ func findIn(ctx context.Context, stream jetstream.Stream, id string, from, to ui
 			return 0, fmt.Errorf("look for event %s: %w", shown(id), err)
 		}
 		if last == before {
-			return 0, fmt.Errorf("look for event %s: no answer", shown(id))
+			return 0, fmt.Errorf("look for event %s: %w", shown(id), unanswered(js, errNoAnswer))
 		}
 	}
 	return 0, nil

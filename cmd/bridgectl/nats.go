@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -45,4 +46,19 @@ func connect(url string, getenv func(string) string) (jetstream.JetStream, *nats
 		return nil, nil, fmt.Errorf("NATS: %w", err)
 	}
 	return js, nc, nil
+}
+
+// errNoAnswer is a fetch that brought nothing where there is something.
+var errNoAnswer = errors.New("no answer")
+
+// unanswered adds to the error of a request that got no answer why that may be. A
+// user without the permission gets none: the server tells the connection instead.
+func unanswered(js jetstream.JetStream, err error) error {
+	if !errors.Is(err, errNoAnswer) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrNoResponders) {
+		return err
+	}
+	if told := js.Conn().LastError(); errors.Is(told, nats.ErrPermissionViolation) {
+		return told
+	}
+	return fmt.Errorf("%w; has the server JetStream, and may this user ask it?", err)
 }

@@ -49,8 +49,8 @@ func TestFleetWithTheLeastPermissions(t *testing.T) {
 	for i, missing := range statusUser {
 		t.Run("without "+missing, func(t *testing.T) {
 			t.Parallel()
-			if code, out, errs := runAs(t, server, fmt.Sprint("without-", i), "status"); code != 1 || errs == "" {
-				t.Errorf("exit code %d: %s%s", code, out, errs)
+			if code, out, errs := runAs(t, server, fmt.Sprint("without-", i), "status"); code != 1 || !strings.Contains(errs, violation(missing)) {
+				t.Errorf("exit code %d, want 1 with %q: %s%s", code, violation(missing), out, errs)
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func TestRulesWithTheLeastPermissions(t *testing.T) {
 		{"writer", "rules put acme FILE --ttl 1h", 0, "acme is at revision 2\n"},
 		{"waiter", "rules put acme FILE --wait=1m", 0, "edge runs revision 3"},
 		{"waiter", "rules status", 0, "edge"},
-		{"reader", "rules rm acme --yes", 1, "write key acme"},
+		{"reader", "rules rm acme --yes", 1, "write key acme: nats: permissions violation: Permissions Violation for Publish to \"$KV.rules.acme\""},
 		{"reader", "rules get acme", 0, `"effect"`},
 		{"reader", "rules ls", 0, "acme"},
 		{"reader", "rules history acme", 0, "acme"},
@@ -101,6 +101,39 @@ func TestRulesWithTheLeastPermissions(t *testing.T) {
 			t.Errorf("%s, %s: exit code %d, want %d with %q: %s%s", step.user, step.command, code, step.code, step.says, out, errs)
 		}
 	}
+}
+
+// Whatever explain may not do to find an event, it says so.
+func TestExplainNamesThePermission(t *testing.T) {
+	steps := []struct{ missing, event string }{
+		{"$JS.API.STREAM.INFO.EVENTS", "1"},
+		{"$JS.API.DIRECT.GET.EVENTS", "1"},
+		{"$JS.API.CONSUMER.CREATE.EVENTS.>", "e-2"},
+		{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.*", "e-2"},
+	}
+	var users []bridgetest.User
+	for _, step := range steps {
+		without := slices.DeleteFunc(slices.Clone(eventUser), func(subject string) bool { return subject == step.missing })
+		users = append(users, bridgetest.User{Name: step.missing, Publish: without, Subscribe: inbox})
+	}
+	server := startFor(t, users...)
+	if _, err := server.JetStream().Publish(t.Context(), "stream.play", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		t.Run("without "+step.missing, func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := runAs(t, server, step.missing, "explain", "--event", step.event)
+			if code != 1 || !strings.Contains(errs, violation(step.missing)) {
+				t.Errorf("exit code %d, want 1 with %q: %s%s", code, violation(step.missing), out, errs)
+			}
+		})
+	}
+}
+
+// violation is how the server begins to tell that a subject may not be published to.
+func violation(subject string) string {
+	return "nats: permissions violation: Permissions Violation for Publish to \"" + strings.TrimRight(subject, ">*")
 }
 
 // startFor starts a server with all streams and buckets, for users.

@@ -31,14 +31,14 @@ func replayParts(ctx context.Context, js jetstream.JetStream, since time.Time, n
 	defer cancel()
 	stream, err := js.Stream(ctx, subjects.StreamEvents)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, err)
+		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
 	}
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: requestTimeout,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, err)
+		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
 	}
 	if consumer.CachedInfo().NumPending == 0 {
 		return nil, nil
