@@ -9,6 +9,7 @@ import (
 
 	"bintubridge/bridge/embed"
 	"bintubridge/subjects/natsenv"
+	"bintubridge/subjects/provision"
 )
 
 // link is a connection to NATS, with what is known of it. Health and metrics go by that: asked
@@ -43,7 +44,7 @@ func connect(cfg Config, server *embed.Server, use string, log *slog.Logger, con
 	var told string                   // the last reason logged
 	opts := append(natsenv.Lasting(), // events wait in the spool, not in the connection
 		nats.Name("bridge "+cfg.Name+" "+use),
-		nats.CustomInboxPrefix("_INBOX_bridge"),
+		nats.CustomInboxPrefix(provision.InboxBridge),
 		nats.ConnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected"); connected() }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { l.note(nc); log.Info("NATS connected again"); connected() }),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {

@@ -1,7 +1,7 @@
-// Command bridgectl is the operator's tool: it pushes, checks, explains and
-// replays rules, shows the bridges that run, looks into a bridge's spool, repairs
-// it, sends again what could not be delivered, shows events as they come, registers
-// the webhook with bintu, and plays evenings of webhooks to a bridge.
+// Command bridgectl is the operator's tool: it makes the streams and buckets, pushes,
+// checks, explains and replays rules, shows the bridges that run, looks into a bridge's
+// spool, repairs it, sends again what could not be delivered, shows events as they come,
+// registers the webhook with bintu, and plays evenings of webhooks to a bridge.
 //
 // It exits with 0 when all is well, 1 when it found a problem or failed, and 2
 // when it was called wrongly.

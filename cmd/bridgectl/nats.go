@@ -9,6 +9,7 @@ import (
 
 	"bintubridge/bridge/settings"
 	"bintubridge/subjects/natsenv"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,7 +34,7 @@ func connect(url string, getenv func(string) string) (jetstream.JetStream, *nats
 	}
 	nc, err := nats.Connect(cmp.Or(url, cfg.URL, "nats://"+cfg.Embedded), append(auth,
 		nats.Name("bridgectl"),
-		nats.CustomInboxPrefix("_INBOX_bridge"), // what the bridge's user may subscribe to
+		nats.CustomInboxPrefix(provision.InboxBridge), // what the bridge's user may subscribe to
 		nats.Timeout(connectTimeout),
 		nats.NoReconnect(), // what is not sent stays in the file
 	)...)

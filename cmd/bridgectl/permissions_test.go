@@ -14,11 +14,7 @@ import (
 
 // What README says that users of NATS need.
 var (
-	bridgeUser = bridgetest.User{Name: "edge", Subscribe: inbox, Publish: []string{
-		"stream.>", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS",
-		"$JS.API.STREAM.INFO.KV_rules", "$JS.API.CONSUMER.CREATE.KV_rules.>", "$JS.API.CONSUMER.DELETE.KV_rules.*",
-		"$JS.API.DIRECT.GET.KV_rules.>", "$JS.FC.KV_rules.>", "$KV.bridges.edge",
-	}}
+	bridgeUser = bridgetest.User{Name: "edge", Subscribe: inbox, Publish: provision.BridgePermissions("edge", "").Publish}
 	statusUser = []string{
 		"$JS.API.STREAM.INFO.KV_bridges", "$JS.API.CONSUMER.CREATE.KV_bridges.>", "$JS.API.CONSUMER.MSG.NEXT.KV_bridges.*", "$JS.API.CONSUMER.DELETE.KV_bridges.*",
 	}

@@ -65,7 +65,8 @@ inspect, verify and export only read, and may be used while the bridge runs.
 repair needs a stopped bridge. redrive needs NATS, which with the embedded server
 means a running bridge.`)
 	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
-	root.AddCommand(spool, newRules(getenv), newExplain(getenv), newStatus(getenv), newToken(getenv), newSimulate(getenv), newTail(getenv), newWebhook(getenv), newBench(), newBenchServe())
+	root.AddCommand(newSetup(getenv), newRules(getenv), newExplain(getenv), newStatus(getenv), newTail(getenv), spool, newToken(getenv),
+		newWebhook(getenv), newSimulate(getenv), newBench(), newBenchServe())
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"bintubridge/subjects/natsenv"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,6 +34,7 @@ func (c natsConfig) connect(name string, log *slog.Logger) (jetstream.JetStream,
 	}
 	opts = append(append(opts, natsenv.Lasting()...), // an ack that cannot be sent fails, and its message comes again
 		nats.Name("consumer "+name),
+		nats.CustomInboxPrefix(provision.InboxConsumer),
 		nats.ConnectHandler(func(*nats.Conn) { log.Info("NATS connected") }),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS connected again") }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
