@@ -22,6 +22,7 @@ import (
 	"bintubridge/bridge/receive"
 	"bintubridge/bridge/rulestore"
 	"bintubridge/bridge/spool"
+	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
 )
 
@@ -185,7 +186,11 @@ func (b *Bridge) openServers() (err error) {
 		TLS: b.tls, MaxBody: int(b.cfg.MaxBody), MaxConnsPerAddr: b.cfg.MaxPerAddr, Log: b.log,
 	}, b.answers)
 	b.openPage()
-	b.admin, err = admin.New(b.adminConfig())
+	contract, err := subjects.AsyncAPI()
+	if err != nil {
+		return err
+	}
+	b.admin, err = admin.New(b.adminConfig(contract))
 	return err
 }
 

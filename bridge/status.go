@@ -199,7 +199,7 @@ func version() string {
 	return "devel"
 }
 
-func (b *Bridge) adminConfig() admin.Config {
+func (b *Bridge) adminConfig(contract []byte) admin.Config {
 	return admin.Config{
 		Loopback:   isLoopback(b.cfg.AdminListen),
 		Token:      b.cfg.AdminToken,
@@ -208,6 +208,7 @@ func (b *Bridge) adminConfig() admin.Config {
 		Feed:       b.answers.feed,
 		Queries:    b.queries(),
 		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency, b.answers.deciding},
+		AsyncAPI:   contract,
 		Log:        b.log,
 	}
 }

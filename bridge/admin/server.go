@@ -48,6 +48,9 @@ type Config struct {
 	// Feed is what /events shows. nil means that there is no such path.
 	Feed *Feed
 
+	// AsyncAPI is what /asyncapi.json shows. nil means that there is no such path.
+	AsyncAPI []byte
+
 	// Collectors are shown by /metrics beside those of the Go runtime and the
 	// process.
 	Collectors []prometheus.Collector
@@ -109,6 +112,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Feed != nil {
 		mux.HandleFunc("GET /events", s.events)
 	}
+	if cfg.AsyncAPI != nil {
+		mux.HandleFunc("GET /asyncapi.json", s.asyncAPI)
+	}
 	s.http = &http.Server{
 		Handler:        withHeaders(s.gate.guard(mux)),
 		ReadTimeout:    readTimeout,
@@ -152,6 +158,12 @@ func withHeaders(next http.Handler) http.Handler {
 
 // status shows the state as JSON.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) { s.sendJSON(w, s.cfg.Status()) }
+
+// asyncAPI shows the contract of what the bridge publishes.
+func (s *Server) asyncAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	s.send(w, s.cfg.AsyncAPI)
+}
 
 // send writes a reply's body. A caller who left has no use for it.
 func (s *Server) send(w http.ResponseWriter, body []byte) {

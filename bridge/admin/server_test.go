@@ -88,7 +88,8 @@ func allGood() []Check {
 func TestPaths(t *testing.T) {
 	_, addr := started(t, Config{
 		Loopback: true, Ready: allGood,
-		Status: func() any { return map[string]any{"bridge": "edge-1", "note": "<b>"} },
+		Status:   func() any { return map[string]any{"bridge": "edge-1", "note": "<b>"} },
+		AsyncAPI: []byte(`{"asyncapi":"3.0.0"}`),
 	})
 	for _, tt := range []struct {
 		method, path string
@@ -100,6 +101,7 @@ func TestPaths(t *testing.T) {
 		{"GET", "/readyz?verbose", 200, "[+] rules ok: from kv, revision 42\n[+] spool ok\nok\n"},
 		{"GET", "/readyz?verbose=1&x", 200, "[+] rules ok: from kv, revision 42\n[+] spool ok\nok\n"},
 		{"GET", "/status", 200, "{\n  \"bridge\": \"edge-1\",\n  \"note\": \"\\u003cb\\u003e\"\n}\n"},
+		{"GET", "/asyncapi.json", 200, `{"asyncapi":"3.0.0"}`},
 		{"GET", "/metrics", 200, ""},
 		{"GET", "/", 200, ""},
 		{"GET", "/page/page.html", 200, ""},
@@ -191,6 +193,7 @@ func TestWhoMayAsk(t *testing.T) {
 		{"rebound name with token", local, "/status", map[string]string{"Host": "admin.example", "Authorization": "Bearer t0ken"}, 200},
 		{"rebound name without token configured", Config{Loopback: true}, "/status", host("evil.example"), 403},
 		{"remote without token", open, "/status", nil, 401},
+		{"remote without token, the contract", open, "/asyncapi.json", nil, 401},
 		{"remote claims to be local", open, "/status", host("localhost"), 401},
 		{"remote with token", open, "/status", bearer("Bearer t0ken"), 200},
 		{"scheme in lower case", open, "/status", bearer("bearer  t0ken"), 200},

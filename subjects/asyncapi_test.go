@@ -1,0 +1,59 @@
+package subjects_test
+
+import (
+	"bytes"
+	"testing"
+
+	"bintubridge/subjects"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// contract compiles a schema of the AsyncAPI document, by its references in it.
+func contract(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	text, err := subjects.AsyncAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("asyncapi.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("asyncapi.json#/components/schemas/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// The document's schemas take and refuse what the files they are made of do.
+func TestAsyncAPI(t *testing.T) {
+	const session = `{"id":"a-1-started","session":"a-1","kind":"publish","name":"n","app":"live","addr":"192.0.2.1","clientid":"1","bridge":"b","rule":"","custom":{},"started_at":"2026-11-23T09:00:00Z"}`
+	const headers = `{"ce-specversion":"1.0","ce-id":"a-1","ce-source":"/bridge/b","ce-type":"bintu.publish","ce-time":"2026-11-23T09:00:00.123456Z","ce-datacontenttype":"application/json","Nats-Msg-Id":"a-1"}`
+	for name, texts := range map[string]struct{ good, bad string }{
+		"event":        {`{"id":"a-1","received_at":"2026-11-23T09:00:00.123456Z","bridge":"b","call":"play","name":"n","app":"","addr":"","clientid":"","custom":{"a":"1"},"bytes_in":1}`, `{"id":"a-1","received_at":"2026-11-23T09:00:00.123456Z","bridge":"b","call":"play","name":"n","app":"","addr":"","clientid":"","custom":{"a":1}}`},
+		"session":      {session, `{"id":"a-1-started"}`},
+		"rule":         {`{"rules":[{"effect":"allow","custom":{"team":["red"]}}]}`, `{"rules":[{"effect":"allow","custom":{"team":"red"}}]}`},
+		"subscription": {`{"subjects":["stream.>"],"url":"https://red.example/"}`, `{"subjects":[],"url":"https://red.example/"}`},
+		"headers":      {headers, `{"ce-specversion":"1.0"}`},
+	} {
+		schema := contract(t, name)
+		if err := validate(t, schema, []byte(texts.good)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := validate(t, schema, []byte(texts.bad)); err == nil {
+			t.Errorf("%s takes %s", name, texts.bad)
+		}
+	}
+	for name, e := range golden() {
+		if err := validate(t, contract(t, "event"), e.AppendJSON(nil)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
