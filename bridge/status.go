@@ -209,6 +209,7 @@ func (b *Bridge) adminConfig(contract []byte) admin.Config {
 		Queries:    b.queries(),
 		Collectors: []prometheus.Collector{metrics{b}, b.answers.latency, b.answers.deciding},
 		AsyncAPI:   contract,
+		Profile:    true,
 		Log:        b.log,
 	}
 }

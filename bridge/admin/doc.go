@@ -5,6 +5,8 @@
 //	/readyz           200 or 503; ?verbose lists the checks
 //	/metrics          Prometheus
 //	/status           JSON
+//	/asyncapi.json    the contract of what is published
+//	/debug/pprof/     profiles, for go tool pprof
 //	/events           a sample of the events, as server-sent events
 //	/                 the operator's page, made of these and of Config.Queries
 //

@@ -51,6 +51,9 @@ type Config struct {
 	// AsyncAPI is what /asyncapi.json shows. nil means that there is no such path.
 	AsyncAPI []byte
 
+	// Profile adds /debug/pprof/.
+	Profile bool
+
 	// Collectors are shown by /metrics beside those of the Go runtime and the
 	// process.
 	Collectors []prometheus.Collector
@@ -111,6 +114,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Feed != nil {
 		mux.HandleFunc("GET /events", s.events)
+	}
+	if cfg.Profile {
+		profile(mux)
 	}
 	if cfg.AsyncAPI != nil {
 		mux.HandleFunc("GET /asyncapi.json", s.asyncAPI)
