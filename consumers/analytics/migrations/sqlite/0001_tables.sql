@@ -31,13 +31,15 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 CREATE INDEX sessions_started_at ON sessions (started_at);
 
--- The sessions and what is reckoned from their times; seconds is NULL while one goes on.
+-- The sessions and what is reckoned from their times, to the millisecond; seconds is NULL while one
+-- goes on. 2440587.5 is the Julian day of 1970. Other programs read the views, too: they use nothing
+-- that SQLite 3.40 does not have.
 CREATE VIEW session_times AS
 SELECT session_id, kind, name, app, started_at, ended_at, how_ended, bytes_in, bytes_out, reconnects, peak_viewers,
        substr(started_at, 1, 10) AS day,
        substr(started_at, 1, 16) || ':00.000000Z' AS started_minute,
        substr(max(started_at, ended_at), 1, 16) || ':00.000000Z' AS ended_minute,
-       unixepoch(started_at, 'subsec') AS started_s,
-       max(unixepoch(started_at, 'subsec'), coalesce(unixepoch(ended_at, 'subsec'), unixepoch('now', 'subsec'))) AS until_s,
-       max(0.0, unixepoch(ended_at, 'subsec') - unixepoch(started_at, 'subsec')) AS seconds
+       round((julianday(started_at) - 2440587.5) * 86400, 3) AS started_s,
+       round((max(julianday(started_at), julianday(coalesce(ended_at, 'now'))) - 2440587.5) * 86400, 3) AS until_s,
+       round(max(0.0, julianday(ended_at) - julianday(started_at)) * 86400, 3) AS seconds
 FROM sessions;
