@@ -110,6 +110,9 @@ type Watch struct {
 	detail string
 	drift  []string
 	broken string // what of its documents is not understood
+
+	failing time.Time // when tries began to fail, without one message done since; zero is not
+	failure error     // of the last one
 }
 
 // Died counts a message that the consumer of this name set aside by itself.
@@ -134,15 +137,26 @@ func (w *Watch) Detached(err error) {
 }
 
 // Processed counts a message that was done.
-func (w *Watch) Processed() { w.processed.Inc() }
+func (w *Watch) Processed() {
+	w.processed.Inc()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failing, w.failure = time.Time{}, nil
+}
 
 // Redelivered counts a delivery that was not the first.
 func (w *Watch) Redelivered() { w.redelivered.Inc() }
 
-// Failed counts a try that is repeated.
-func (w *Watch) Failed() {
+// Failed counts a try that is repeated, and why it failed.
+func (w *Watch) Failed(err error) {
 	w.fails.Inc()
 	w.lastError.SetToCurrentTime()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failure == nil {
+		w.failing = time.Now()
+	}
+	w.failure = err
 }
 
 // Died counts a message that was set aside.
@@ -190,8 +204,14 @@ func (w *Watch) check() Check {
 	if w.ok && w.broken != "" {
 		c.Degraded, c.Detail = true, w.broken
 	}
+	if took := time.Since(w.failing); w.ok && w.failure != nil && took > degradedAfter {
+		c.Degraded, c.Detail = true, fmt.Sprintf("nothing is done for %v: %s", took.Round(time.Second), oneLine(shorten(w.failure.Error(), maxReason)))
+	}
 	return c
 }
+
+// degradedAfter is how long all tries may fail until readiness tells it.
+const degradedAfter = 10 * time.Second
 
 // lagEvery is how often the server is asked how much is left.
 const lagEvery = 10 * time.Second

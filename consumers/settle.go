@@ -54,7 +54,7 @@ func (s *settler) settle(ctx context.Context, d delivery, err error, wait time.D
 	case s.opts.MaxDeliver > 0 && d.Delivered >= uint64(s.opts.MaxDeliver):
 		s.bury(ctx, d, fmt.Sprintf("tried %d times: %v", d.Delivered, err))
 	default:
-		s.retry(d, wait)
+		s.retry(d, err, wait)
 	}
 }
 
@@ -75,8 +75,8 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 	s.watch.Processed()
 }
 
-func (s *settler) retry(d delivery, wait time.Duration) {
-	s.watch.Failed()
+func (s *settler) retry(d delivery, err error, wait time.Duration) {
+	s.watch.Failed(err)
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.acking.failed("it comes again after the ack wait", "id", d.ID, "error", err)
 	}
@@ -88,7 +88,7 @@ func (s *settler) bury(ctx context.Context, d delivery, reason string) {
 	if err := s.dead.Put(ctx, d.Message, reason); err != nil {
 		wait := waitFor(d.Delivered, s.maxWait)
 		s.burying.failed("a message cannot be set aside, and is tried again", "id", d.ID, "reason", oneLine(reason), "wait", wait, "error", err)
-		s.retry(d, wait)
+		s.retry(d, err, wait)
 		return
 	}
 	s.burying.worked()
