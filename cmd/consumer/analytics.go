@@ -29,6 +29,9 @@ func newReport(environ []string) *cobra.Command {
 		Use: "report", Short: "Show what happened, from the database", Args: cobra.NoArgs,
 		Long: "Shows what happened, from the database; NATS is not asked. Times are UTC.\n\n" + settings.Usage[analytics.Database](),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if since < 0 {
+				return fmt.Errorf("--since %v: want a time that is past, as in 24h", since)
+			}
 			cfg, err := load[analytics.Database](environ)
 			if err != nil {
 				return err
@@ -49,7 +52,7 @@ func newReport(environ []string) *cobra.Command {
 }
 
 func read(ctx context.Context, dsn string, since time.Duration) (*analytics.Report, error) {
-	store, err := analytics.Open(dsn)
+	store, err := analytics.OpenExisting(dsn)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,5 +53,20 @@ func TestReport(t *testing.T) {
 	}
 	if err := execute(t.Context(), newRoot([]string{"CONSUMER_ANALYTICS_DSN=mysql://s3cret"}), io.Discard, "analytics", "report"); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a wrong DSN: %v", err)
+	}
+}
+
+// A path that was mistyped is an error, and nothing is made of it; so is a time to come.
+func TestReportOfNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "typo")
+	environ := []string{"CONSUMER_ANALYTICS_DSN=sqlite://" + filepath.Join(folder, "a.db")}
+	if err := execute(t.Context(), newRoot(environ), io.Discard, "analytics", "report"); !errors.Is(err, analytics.ErrNoDatabase) || !strings.Contains(err.Error(), "there is no database at "+folder) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder: %v", err)
+	}
+	if err := execute(t.Context(), newRoot(environ), io.Discard, "analytics", "report", "--since", "-1h"); err == nil || !strings.Contains(err.Error(), "--since -1h0m0s") {
+		t.Errorf("a time to come: %v", err)
 	}
 }

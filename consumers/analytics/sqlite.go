@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,12 +19,20 @@ import (
 // sqliteTime sorts as text.
 const sqliteTime = "2006-01-02T15:04:05.000000Z"
 
-func openSQLite(path string) (*Store, error) {
+// ErrNoDatabase says that there is no file where OpenExisting is to find one.
+var ErrNoDatabase = errors.New("there is no database")
+
+func openSQLite(path string, create bool) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDSN, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if create {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	} else if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w at %s", ErrNoDatabase, path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDSN, err)
 	}
 	// A commit is on the disk before its messages are acked.

@@ -49,10 +49,15 @@ var sessions = table{"sessions", sessionColumns, `ON CONFLICT (session_id) DO UP
 var ErrDSN = errors.New("CONSUMER_ANALYTICS_DSN")
 
 // Open returns the database of the DSN, sqlite:// and a path or postgres://…; it does not
-// connect yet.
-func Open(dsn string) (*Store, error) {
+// connect yet. A file that is not there is made.
+func Open(dsn string) (*Store, error) { return openDSN(dsn, true) }
+
+// OpenExisting is Open for who only reads: it makes no file, and returns ErrNoDatabase instead.
+func OpenExisting(dsn string) (*Store, error) { return openDSN(dsn, false) }
+
+func openDSN(dsn string, create bool) (*Store, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite://"); ok {
-		return openSQLite(path)
+		return openSQLite(path, create)
 	}
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		return openPostgres(dsn)
