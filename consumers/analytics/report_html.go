@@ -23,8 +23,9 @@ const (
 // WriteHTML writes the report as a page that needs nothing else.
 func (r *Report) WriteHTML(w io.Writer) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"at":     func(t time.Time) string { return t.Format(time.DateTime) },
-		"length": func(t Table, i int) string { return fmt.Sprintf("%.1f", 100*t.Bars[i]/max(slices.Max(t.Bars), 1e-9)) },
+		"escaped": escaped,
+		"at":      func(t time.Time) string { return t.Format(time.DateTime) },
+		"length":  func(t Table, i int) string { return fmt.Sprintf("%.1f", 100*t.Bars[i]/max(slices.Max(t.Bars), 1e-9)) },
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -47,6 +47,11 @@ func printable(s string) string {
 	if runes := []rune(s); len(runes) > maxCell {
 		s = string(runes[:maxCell-1]) + "…"
 	}
+	return escaped(s)
+}
+
+// escaped writes what is not printable, and the backslash, as Go does: \x1b, \n, \\.
+func escaped(s string) string {
 	quoted := strconv.Quote(s)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
