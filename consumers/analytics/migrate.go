@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed migrations
@@ -51,9 +52,20 @@ func (d dialect) steps() ([]string, error) {
 	return steps, nil
 }
 
+// How long a step waits for other processes that prepare the database, and how often it tries.
+const (
+	busyAtMost = 10 * time.Second
+	busyEvery  = 20 * time.Millisecond
+)
+
 func migrate(ctx context.Context, s *Store, steps []string) error {
+	limit := time.Now().Add(busyAtMost)
 	for {
 		done, err := s.step(ctx, steps)
+		if s.dialect.busy(err) && time.Now().Before(limit) {
+			pause(ctx, busyEvery)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("schema: %w", err)
 		}

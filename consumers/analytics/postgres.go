@@ -30,6 +30,7 @@ func openPostgres(dsn string) (*Store, error) {
 		encodeTime: func(t time.Time) any { return t },
 		write:      writePostgres,
 		refuses:    postgresRefuses,
+		busy:       func(error) bool { return false }, // the lock waits
 	}}, nil
 }
 

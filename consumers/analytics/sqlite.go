@@ -48,6 +48,7 @@ func openSQLite(path string, create bool) (*Store, error) {
 		encodeTime: func(t time.Time) any { return t.UTC().Format(sqliteTime) },
 		write:      writeSQLite,
 		refuses:    sqliteRefuses,
+		busy:       sqliteBusy,
 	}}, nil
 }
 
@@ -81,4 +82,10 @@ func sqliteRefuses(err error) bool {
 		return true
 	}
 	return false
+}
+
+// sqliteBusy is of the change to WAL, too, for which no busy_timeout waits.
+func sqliteBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }

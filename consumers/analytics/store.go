@@ -27,6 +27,7 @@ type dialect struct {
 	encodeTime encodeTime
 	write      func(context.Context, *sql.DB, table, [][]any) error
 	refuses    func(error) bool // whether the database says that the rows are at fault
+	busy       func(error) bool // whether another process has the database for a moment
 }
 
 // table is where rows go, and what becomes of those whose id is there.
