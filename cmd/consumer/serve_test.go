@@ -116,3 +116,23 @@ func TestConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// A value that can be read and makes no sense is told with the others, before anything runs.
+func TestValues(t *testing.T) {
+	for name, mistakes := range map[string][]string{
+		"sessions":  {"CONSUMER_SESSIONS_TIMEOUT=-5s", "CONSUMER_SESSIONS_GRACE=-1s", "CONSUMER_SESSIONS_LEASE=0s"},
+		"analytics": {"CONSUMER_ANALYTICS_BATCH=0", "CONSUMER_ANALYTICS_TIMEOUT=-1s", "CONSUMER_ANALYTICS_RETENTION=-1h", "CONSUMER_ANALYTICS_DSN=mysql://s3cret"},
+	} {
+		var out bytes.Buffer
+		err := execute(t.Context(), newRoot(append(mistakes, "CONSUMER_LOG_FORMAT=xml")), &out, name)
+		if err == nil || strings.Contains(out.String(), "the consumer runs") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+			continue
+		}
+		for _, want := range append(mistakes, `CONSUMER_LOG_FORMAT="xml"`) {
+			if variable, _, _ := strings.Cut(want, "="); !strings.Contains(err.Error(), "\n"+variable) {
+				t.Errorf("%s: %v does not tell %s", name, err, variable)
+			}
+		}
+	}
+}

@@ -13,10 +13,18 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-func openPostgres(dsn string) (*Store, error) {
+func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is no postgres:// URL that can be read", ErrDSN) // err quotes it
+	}
+	return config, nil
+}
+
+func openPostgres(dsn string) (*Store, error) {
+	config, err := postgresConfig(dsn)
+	if err != nil {
+		return nil, err
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

@@ -3,7 +3,6 @@ package analytics
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 const (
 	postgresWorkers = 2
-	maxBatch        = 100_000
 	retryEvery      = time.Second
 	retentionEvery  = time.Hour
 )
@@ -25,14 +23,14 @@ const (
 // outages of NATS and of the database. It returns an error when it cannot go on: a wrong
 // configuration, a database of a later version.
 func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
-	if cfg.Batch < 1 || cfg.Batch > maxBatch || cfg.Retention < 0 || cfg.Timeout < 0 {
-		return fmt.Errorf("CONSUMER_ANALYTICS_BATCH is 1 to %d, and CONSUMER_ANALYTICS_RETENTION and CONSUMER_ANALYTICS_TIMEOUT not negative", maxBatch)
+	if err := errors.Join(cfg.Check()...); err != nil {
+		return err
 	}
 	store, err := Open(cfg.DSN)
 	if err != nil {
 		return err
 	}
-	r := &runner{js, cfg, store, monitor, log.With("consumer", Name)}
+	r := &runner{js, cfg, store, monitor, log.With("consumer", Name), log}
 	err = r.prepare(ctx)
 	if err == nil && ctx.Err() == nil {
 		err = r.work(ctx)
@@ -45,7 +43,8 @@ type runner struct {
 	cfg     Config
 	store   *Store
 	monitor *consumers.Monitor
-	log     *slog.Logger
+	log     *slog.Logger // of its own
+	base    *slog.Logger // that the runner marks by itself
 }
 
 // prepare migrates the database, as soon as it is there.
@@ -77,7 +76,7 @@ func (r *runner) work(ctx context.Context) error {
 	var parts sync.WaitGroup
 	var errs [2]error
 	start := func(err *error, opts consumers.Options, h consumers.BatchHandler) {
-		opts.Workers, opts.Batch, opts.Timeout, opts.Monitor, opts.Log = postgresWorkers, r.cfg.Batch, r.cfg.Timeout, r.monitor, r.log
+		opts.Workers, opts.Batch, opts.Timeout, opts.Monitor, opts.Log = postgresWorkers, r.cfg.Batch, r.cfg.Timeout, r.monitor, r.base
 		parts.Go(func() {
 			defer cancel()
 			*err = consumers.RunBatch(ctx, r.js, opts, h)

@@ -193,11 +193,17 @@ func TestPoison(t *testing.T) {
 	bad.Header = nil
 	kit.PublishRaw(bad.Subject, nil, bad.Data)
 	kit.Publish(list[13:]...)
-	run(kit, c.dsn(), io.Discard)
+	var log consumerstest.Log
+	run(kit, c.dsn(), &log)
 	kit.WaitAcked(subjects.StreamEvents, Name, 41)
 	expect(t, open(t, c.dsn()), "SELECT count(*) FROM events", "40")
 	if dead := kit.Dead(Name); len(dead) != 1 || dead[0].Header.Get(subjects.HeaderDeadSequence) != "14" {
 		t.Errorf("%d letters", len(dead))
+	}
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "a message is dead") && strings.Count(line, "consumer=") != 1 {
+			t.Errorf("the log names the consumer more than once: %.200s", line)
+		}
 	}
 }
 

@@ -57,13 +57,27 @@ func Open(dsn string) (*Store, error) { return openDSN(dsn, true) }
 func OpenExisting(dsn string) (*Store, error) { return openDSN(dsn, false) }
 
 func openDSN(dsn string, create bool) (*Store, error) {
-	if path, ok := strings.CutPrefix(dsn, "sqlite://"); ok {
+	if err := checkDSN(dsn); err != nil {
+		return nil, err
+	}
+	if path, ok := strings.CutPrefix(dsn, sqliteScheme); ok {
 		return openSQLite(path, create)
 	}
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		return openPostgres(dsn)
+	return openPostgres(dsn)
+}
+
+const sqliteScheme = "sqlite://"
+
+// checkDSN says what is wrong with a DSN, without looking for its database.
+func checkDSN(dsn string) error {
+	switch {
+	case strings.HasPrefix(dsn, sqliteScheme):
+		return nil
+	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
+		_, err := postgresConfig(dsn)
+		return err
 	}
-	return nil, fmt.Errorf("%w: want sqlite:///path/file.db or postgres://user:password@host/database", ErrDSN)
+	return fmt.Errorf("%w: want sqlite:///path/file.db or postgres://user:password@host/database", ErrDSN)
 }
 
 // Close ends all connections.

@@ -27,6 +27,21 @@ type Config struct {
 	Provision provision.Mode `env:"CONSUMER_PROVISION" envDefault:"auto" doc:"the bucket sessions_state: auto creates it when it is missing, check only reports, off does neither"`
 }
 
+// Check implements settings.Checker.
+func (c Config) Check() []error {
+	var problems []error
+	if c.Timeout < 0 {
+		problems = append(problems, fmt.Errorf("CONSUMER_SESSIONS_TIMEOUT=%v: may not be negative", c.Timeout))
+	}
+	if c.Grace < 0 {
+		problems = append(problems, fmt.Errorf("CONSUMER_SESSIONS_GRACE=%v: may not be negative", c.Grace))
+	}
+	if c.Lease < minLease {
+		problems = append(problems, fmt.Errorf("CONSUMER_SESSIONS_LEASE=%v: want %v or more", c.Lease, minLease))
+	}
+	return problems
+}
+
 const (
 	requestTimeout  = 5 * time.Second
 	tickEvery       = time.Second
@@ -42,8 +57,8 @@ var errFenced = errors.New("another instance is at work")
 // the others stand by. It outlives outages of NATS, and waits for streams that are not
 // there yet.
 func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consumers.Monitor, log *slog.Logger) error {
-	if cfg.Timeout < 0 || cfg.Grace < 0 || cfg.Lease < minLease {
-		return fmt.Errorf("CONSUMER_SESSIONS_TIMEOUT and CONSUMER_SESSIONS_GRACE may not be negative, nor CONSUMER_SESSIONS_LEASE under %v", minLease)
+	if err := errors.Join(cfg.Check()...); err != nil {
+		return err
 	}
 	watch := monitor.Watch(Name)
 	defer watch.Leave()
