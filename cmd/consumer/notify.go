@@ -47,7 +47,8 @@ func newSubscribe(environ []string) *cobra.Command {
 Standard Webhooks scheme, or any URL of shoutrrr; with --url - it is read from standard
 input. A new webhook gets a secret, which is printed; one that is replaced keeps its own.
 With --rotate it gets a new one, and the last one goes on signing too: rotate again when
-all receivers have the new one.`,
+all receivers have the new one. Nothing is delivered of what happened before the first start
+of consumer notify.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if d.URL == "-" {
 				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 64<<10))
@@ -58,8 +59,15 @@ all receivers have the new one.`,
 			}
 			return withBook(environ, cmd, func(ctx context.Context, b *notify.Book, _ notify.Config) error {
 				secret, err := b.Subscribe(ctx, args[0], d, rotate)
-				if err == nil && secret != "" {
+				if err != nil {
+					return err
+				}
+				if secret != "" {
 					fmt.Fprintln(cmd.OutOrStdout(), secret)
+				}
+				began, err := b.Began(ctx)
+				if err == nil && !began {
+					fmt.Fprintln(cmd.ErrOrStderr(), "consumer notify has not run yet: what happens before its first start is not delivered")
 				}
 				return err
 			})

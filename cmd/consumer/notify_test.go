@@ -9,9 +9,39 @@ import (
 	"testing"
 
 	"bintubridge/consumers/consumerstest"
+	"bintubridge/consumers/notify"
+	"bintubridge/subjects"
 
+	"github.com/nats-io/nats.go/jetstream"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
+
+const notYet = "consumer notify has not run yet: what happens before its first start is not delivered\n"
+
+// Who subscribes before the consumer's first start is told what will not be delivered.
+func TestSubscribeBeforeTheFirstStart(t *testing.T) {
+	kit := consumerstest.Start(t)
+	environ := []string{"NATS_URL=" + kit.URL()}
+	subscribe := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := execute(t.Context(), newNotify(environ), &out, "subscribe", "red", "--subject", ">", "--url", "https://red.example/hook"); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	if out := subscribe(); !strings.HasSuffix(out, notYet) {
+		t.Errorf("before the first start: %s", out)
+	}
+	for stream, name := range map[string]string{subjects.StreamEvents: notify.Name, subjects.StreamSessions: notify.SessionsName} {
+		if _, err := kit.JS.CreateConsumer(t.Context(), stream, jetstream.ConsumerConfig{Durable: name, AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := subscribe(); out != "" {
+		t.Errorf("after it: %s", out)
+	}
+}
 
 // A subscription is made, tried, rotated, listed without its secrets, and removed.
 func TestNotifyCommands(t *testing.T) {
@@ -26,7 +56,7 @@ func TestNotifyCommands(t *testing.T) {
 	do := func(args ...string) (string, error) {
 		var out bytes.Buffer
 		err := execute(t.Context(), newNotify(environ), &out, args...)
-		return strings.TrimSpace(out.String()), err
+		return strings.TrimSpace(strings.ReplaceAll(out.String(), notYet, "")), err
 	}
 	must := func(args ...string) string {
 		t.Helper()
@@ -62,7 +92,7 @@ func TestNotifyCommands(t *testing.T) {
 	}
 	must("rm", "red")
 	for _, args := range [][]string{
-		{"rm", "red"}, {"test", "red"}, {"subscribe", "x", "--url", r.URL}, {"subscribe", "x", "--subject", "a..b", "--url", r.URL},
+		{"rm", "red"}, {"test", "red"}, {"subscribe", "red", "--rotate", "--subject", ">", "--url", r.URL}, {"subscribe", "x", "--url", r.URL}, {"subscribe", "x", "--subject", "a..b", "--url", r.URL},
 		{"subscribe", "a.b", "--subject", ">", "--url", r.URL}, {"subscribe", "x", "--subject", ">", "--url", "slack://s3cret"},
 	} {
 		if out, err := do(args...); err == nil || strings.Contains(err.Error(), "s3cret") {

@@ -53,7 +53,7 @@ func (b *Book) List(ctx context.Context) ([]Entry, error) {
 }
 
 // Subscribe stores the document under the key. What it leaves empty stays as it is. The secret is returned
-// when a new one was made.
+// when a new one was made; rotate makes one for a subscription that is there.
 func (b *Book) Subscribe(ctx context.Context, key string, d Document, rotate bool) (secret string, err error) {
 	if err := documents.CheckKey(key); err != nil {
 		return "", err
@@ -63,7 +63,11 @@ func (b *Book) Subscribe(ctx context.Context, key string, d Document, rotate boo
 		return "", fmt.Errorf("KV %s: %w", subjects.BucketSubscriptions, err)
 	}
 	old, revision, err := b.get(ctx, kv, key)
-	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+	missing := errors.Is(err, jetstream.ErrKeyNotFound)
+	switch {
+	case missing && rotate:
+		return "", fmt.Errorf("no such subscription: %s has no secret to rotate", key)
+	case err != nil && !missing:
 		return "", err
 	}
 	d = merged(old, d)
@@ -90,6 +94,20 @@ func (b *Book) Subscribe(ctx context.Context, key string, d Document, rotate boo
 		return "", fmt.Errorf("store subscription %s: %w", key, err)
 	}
 	return secret, nil
+}
+
+// Began reports whether the consumer has run at all: it delivers nothing from before its first start.
+func (b *Book) Began(ctx context.Context) (bool, error) {
+	for stream, durable := range map[string]string{subjects.StreamEvents: Name, subjects.StreamSessions: SessionsName} {
+		_, err := b.js.Consumer(ctx, stream, durable)
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("durable consumer %s of %s: %w", durable, stream, err)
+		}
+	}
+	return true, nil
 }
 
 // merged takes what d leaves empty from old. What was disabled is on again.
