@@ -8,7 +8,9 @@
 //   - A room is told in order, at least once. One that fails is tried again, and holds up no other.
 //   - A session is told of when it has settled: what came and went within Config.Settle is not
 //     told at all, and of an encoder that flaps a room hears once in Config.Quiet.
-//   - What is older than two hours is not told any more, unless the room heard of its begin.
+//   - A room that did not answer, or was not there, until a session was over is told its end alone; of those
+//     of a stream that ended within Config.Quiet, the first one's.
+//   - What is older than two hours is not told any more, unless the room heard of its begin. The log says so.
 //   - Waits go by the server's clock when a message is first seen, and then by one that nobody sets: a clock
 //     that jumps by an hour delays nothing and drops nothing.
 //   - A document that breaks leaves the version before it in force, of the eight that the bucket keeps, over

@@ -19,6 +19,8 @@ type memory struct {
 	Dropped   bool      `json:"dropped"` // it ended, and another one was live already: the room was not told
 	Back      time.Time `json:"back"`    // when it was told last that the stream is back
 	Milestone int       `json:"milestone"`
+	Over      string    `json:"over"` // the session whose end was told last
+	Late      time.Time `json:"late"` // when the last one ended of which only the end was told
 }
 
 func (c *chat) openMemories(ctx context.Context) error {

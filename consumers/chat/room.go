@@ -50,6 +50,7 @@ const (
 
 // room is a document that was understood.
 type room struct {
+	key        string
 	names      []string
 	milestones []int
 	templates  map[string]*template.Template
@@ -64,7 +65,7 @@ func compile(d documents.Document, courier *outbound.Courier) (*room, error) {
 	if err := documents.Decode(d.Value, &doc); err != nil {
 		return nil, err
 	}
-	r := &room{names: doc.Names, milestones: doc.Milestones, templates: map[string]*template.Template{}}
+	r := &room{key: d.Key, names: doc.Names, milestones: doc.Milestones, templates: map[string]*template.Template{}}
 	if len(r.milestones) == 0 {
 		r.milestones = []int{10, 100, 1000, 10_000}
 	}

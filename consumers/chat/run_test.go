@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,12 +39,20 @@ type server struct {
 	mu   sync.Mutex
 	got  []string
 	busy int // first requests that are refused
+
+	tried atomic.Int64 // requests to a room that is down
+	down  atomic.Bool  // the room /down is
 }
 
 func startServer(t *testing.T) *server {
 	s := &server{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body) // what is missing is not expected
+		if r.URL.Path == "/down" && s.down.Load() {
+			s.tried.Add(1)
+			http.Error(w, "down", http.StatusInternalServerError)
+			return
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if r.URL.Path == "/broken" {
@@ -108,8 +117,17 @@ func (k stage) session(kind, name, session, what string) {
 	s := subjects.Session{ID: session + "-" + what, Session: session, Kind: kind, Name: name}
 	if what != "started" {
 		s.DurationMS, s.PeakViewers, s.HowEnded = 3_723_400, 42, "done"
+		s.EndedAt = time.Now()
 	}
 	k.PublishSession(s)
+}
+
+// short is a session that came and went before it settled.
+func (k stage) short(name, session string) {
+	k.session("publish", name, session, "started")
+	k.PublishSession(subjects.Session{
+		ID: session + "-ended", Session: session, Kind: "publish", Name: name, EndedAt: time.Now(), DurationMS: config.Settle.Milliseconds() - 1,
+	})
 }
 
 func (k stage) expect(s *server, want ...string) {
@@ -175,8 +193,7 @@ func TestFlapping(t *testing.T) {
 		}
 		k.session("publish", "n", last, "ended")
 	}
-	k.session("publish", "short", "b-1", "started")
-	k.session("publish", "short", "b-1", "ended")
+	k.short("short", "b-1")
 	k.expect(s, "/red n is live", "/red n is back after a drop")
 	k.gone("n")
 	k.session("publish", "n", "a-t", "ended")

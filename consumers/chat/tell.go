@@ -8,7 +8,8 @@ import (
 	"bintubridge/subjects"
 )
 
-// staleAfter is when a begin is no news any more: more than an hour, which clocks are set by.
+// staleAfter is when a begin, or the end of what was not told, is no news any more: more than an hour,
+// which clocks are set by.
 const staleAfter = 2 * time.Hour
 
 // entry is what chat reads of KV live.
@@ -71,8 +72,12 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 		}
 		return next, milestone, told
 	case m.Subject == subjects.SessionStarted:
-		if known.Session == s.Session || !c.isLive(s.Name, s.Session) || age > staleAfter {
-			return next, "", told // told before, or gone before it settled
+		if known.Session == s.Session || !c.isLive(s.Name, s.Session) {
+			return next, "", told // told before, or gone: its end says whether it had settled
+		}
+		if age > staleAfter {
+			c.skipped(r, m, age)
+			return next, "", told
 		}
 		next.Session, next.Dropped = s.Session, false
 		switch {
@@ -85,11 +90,30 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 		}
 		return next, "", told
 	case known.Session != s.Session && !known.Dropped:
-		return next, "", told // its begin was not told
+		if !c.missed(s, known) {
+			return next, "", told
+		}
+		if age > staleAfter {
+			c.skipped(r, m, age)
+			return next, "", told
+		}
+		next.Over, next.Late = s.Session, s.EndedAt
+		return next, ended, told
 	case now.Session != "":
 		next.Dropped = true // another one goes on: its begin comes
 		return next, "", told
 	}
-	next.Session, next.Dropped = "", false
+	next.Session, next.Dropped, next.Over = "", false, s.Session
 	return next, ended, told
+}
+
+// missed reports whether the end of a session is news although its begin was not told: it had settled, as
+// when the room did not answer all the while. Of an encoder that flapped then, one is.
+func (c *chat) missed(s *subjects.Session, known memory) bool {
+	held := time.Duration(s.DurationMS) * time.Millisecond
+	return known.Session == "" && known.Over != s.Session && held >= c.cfg.Settle && s.EndedAt.Sub(known.Late).Abs() > c.cfg.Quiet
+}
+
+func (c *chat) skipped(r *room, m *consumers.Message, age time.Duration) {
+	c.log.Warn("too old to be told", "room", r.key, "id", m.ID, "age", age.Round(time.Second))
 }
