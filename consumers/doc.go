@@ -18,6 +18,7 @@
 //     succeed is said with Permanent, and goes to the stream DEAD with its reason and
 //     nothing lost; so does a message that makes the Handler panic, that cannot be
 //     decoded, or that was tried Options.MaxDeliver times. Redrive sends it again.
+//     Neither a failure nor a success are Wait, for what comes too early, and ErrSkip.
 //   - When the context ends nothing more is fetched, what is in work is finished and
 //     acked, and what waited is given back at once. Nothing that was done comes again.
 //

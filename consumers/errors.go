@@ -39,3 +39,16 @@ type retryIn struct {
 }
 
 func (r retryIn) Unwrap() error { return r.error }
+
+// Wait is what a Handler returns for a message whose time has not come: it comes again after d. That is no
+// failure, is not counted nor logged as one, and says nothing of the service behind the handler. Its
+// deliveries count for Options.MaxDeliver.
+func Wait(d time.Duration) error { return early(d) }
+
+type early time.Duration
+
+func (e early) Error() string { return "its time comes in " + time.Duration(e).String() }
+
+// ErrSkip is what a Handler returns for a message that it has nothing to do for: it is acked as if it was
+// handled, and says nothing of the service behind the handler.
+var ErrSkip = errors.New("there is nothing to do")

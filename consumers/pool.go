@@ -116,7 +116,7 @@ func (p *pool) sift(batch []delivery) []delivery {
 	for _, d := range batch {
 		switch {
 		case redriveOf(d.Header) != "" && redriveOf(d.Header) != p.opts.Name:
-			p.settleAll([]delivery{d}, nil)
+			p.settleAll([]delivery{d}, ErrSkip)
 		case d.Err != nil && !p.opts.Raw:
 			p.settleAll([]delivery{d}, Permanent(d.Err))
 		case p.opts.MaxDeliver > 0 && d.Delivered > uint64(p.opts.MaxDeliver):

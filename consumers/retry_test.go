@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
@@ -44,6 +45,38 @@ func TestRetryIn(t *testing.T) {
 		return consumers.RetryIn(nil, time.Hour)
 	})
 	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+}
+
+// What waits for its time, and what is passed by, neither fails nor says that something works again.
+func TestWaitAndSkip(t *testing.T) {
+	kit := consumerstest.Start(t)
+	for range 3 {
+		kit.Publish(consumerstest.Event("publish", "lobby"))
+	}
+	log, monitor := &consumerstest.Log{}, consumers.NewMonitor()
+	opts := consumers.Options{Name: "audit", MaxAckPending: 1, MaxDeliver: 9, Monitor: monitor, Log: log.Logger()}
+	kit.Run(opts, func(_ context.Context, m *consumers.Message) error {
+		switch {
+		case m.Sequence == 1 && m.Delivered <= 2:
+			return consumers.RetryIn(errors.New("not now"), time.Millisecond)
+		case m.Sequence == 1:
+			return fmt.Errorf("of no interest: %w", consumers.ErrSkip)
+		case m.Sequence == 2 && m.Delivered < 9:
+			return fmt.Errorf("too early: %w", consumers.Wait(time.Millisecond))
+		case m.Sequence == 2 && strings.Contains(log.String(), "it works again"):
+			t.Error("it works again, before anything did")
+		}
+		return nil
+	})
+	kit.WaitAcked(subjects.StreamEvents, "audit", 3)
+	for metric, want := range map[string]string{"failed": "2", "processed": "3", "dead": "0"} {
+		bridgetest.Eventually(t, metric+" "+want, func() bool {
+			return consumerstest.Metric(t, monitor, "consumer_"+metric+`_total{consumer="audit"}`) == want
+		})
+	}
+	if text := log.String(); strings.Contains(text, "too early") || strings.Count(text, "it works again") != 1 {
+		t.Errorf("log:\n%s", text)
+	}
 }
 
 // What cannot be handled is set aside with its reason, and holds up nothing.

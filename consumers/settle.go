@@ -32,6 +32,12 @@ func newSettler(js jetstream.JetStream, opts Options, watch *Watch, batches bool
 
 // announce tells once that a batch is tried again, and returns when: all of it at the same time.
 func (s *settler) announce(batch []delivery, err error) (wait time.Duration) {
+	if tooEarly := early(0); errors.As(err, &tooEarly) {
+		return time.Duration(tooEarly)
+	}
+	if errors.Is(err, ErrSkip) {
+		return 0
+	}
 	if err == nil || IsPermanent(err) {
 		s.handling.worked()
 		return 0
@@ -47,8 +53,10 @@ func (s *settler) announce(batch []delivery, err error) (wait time.Duration) {
 
 func (s *settler) settle(ctx context.Context, d delivery, err error, wait time.Duration) {
 	switch {
-	case err == nil:
+	case err == nil || errors.Is(err, ErrSkip):
 		s.ack(ctx, d)
+	case errors.As(err, new(early)):
+		s.again(d, wait)
 	case IsPermanent(err):
 		s.bury(ctx, d, err.Error())
 	case s.opts.MaxDeliver > 0 && d.Delivered >= uint64(s.opts.MaxDeliver):
@@ -77,6 +85,10 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 
 func (s *settler) retry(d delivery, err error, wait time.Duration) {
 	s.watch.Failed(err)
+	s.again(d, wait)
+}
+
+func (s *settler) again(d delivery, wait time.Duration) {
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.acking.failed("it comes again after the ack wait", "id", d.ID, "error", err)
 	}

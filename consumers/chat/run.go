@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -35,8 +34,6 @@ type Config struct {
 // minSettle is how long it may take until a session that was told of is in KV live, and seen there:
 // it is written and read each second.
 const minSettle = 3 * time.Second
-
-var errSettle = errors.New("it has not settled")
 
 // chat is a running consumer.
 type chat struct {

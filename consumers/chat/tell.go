@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -23,7 +24,7 @@ type entry struct {
 func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.Message) error {
 	r, s := (*c.rooms.Load())[key], &m.Session
 	if r == nil || !r.wants(s.Name) {
-		return nil
+		return consumers.ErrSkip
 	}
 	var age time.Duration
 	if s.Kind == subjects.KindPublish {
@@ -32,7 +33,7 @@ func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.M
 			return err
 		}
 		if wait := c.cfg.Settle - age; wait > 0 {
-			return consumers.RetryIn(errSettle, wait)
+			return consumers.Wait(wait)
 		}
 	}
 	known, err := c.recall(ctx, key, s.Name)
@@ -41,16 +42,17 @@ func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.M
 	}
 	next, message, told := c.judge(r, m, age, known)
 	if next == known {
-		return nil
+		return consumers.ErrSkip
 	}
-	if message != "" {
-		text, err := r.render(message, told)
-		if err != nil {
-			return consumers.Permanent(err)
-		}
-		if err := r.shout.Send(ctx, text); err != nil {
-			return err
-		}
+	if message == "" {
+		return cmp.Or(c.remember(ctx, key, s.Name, next), consumers.ErrSkip)
+	}
+	text, err := r.render(message, told)
+	if err != nil {
+		return consumers.Permanent(err)
+	}
+	if err := r.shout.Send(ctx, text); err != nil {
+		return err
 	}
 	return c.remember(ctx, key, s.Name, next)
 }
