@@ -150,7 +150,7 @@ func TestLife(t *testing.T) {
 	stop := k.run(&l, "red", "blue")
 	k.live("red-<@1>", "a-1", 0)
 	k.session("publish", "red-<@1>", "a-1", "started")
-	const name = "red-<@\u200b1>"
+	const name = "red-<\u200b@\u200b1>"
 	k.expect(s, "/red "+name+" is live")
 	stop()
 	k.live("red-<@1>", "a-1", 3)

@@ -16,6 +16,7 @@ const (
 	markdown          // \ takes the meaning of the next mark
 	slack             // &, < and > are entities; marks cannot be escaped
 	angles            // <...> has a meaning; nothing can be escaped
+	unknown           // whatever is behind a hook: only mentions, links and tags are parted
 	htmlText          // HTML
 	telegramV1        // Telegram's first Markdown
 	telegramV2        // and its second, which is stricter
@@ -30,6 +31,8 @@ func markupOf(u *url.URL) markup {
 		return angles
 	case "discord", "mattermost", "rocketchat", "teams", "zulip", "lark", "wecom", "gotify", "ntfy", "pushbullet":
 		return markdown
+	case "generic":
+		return unknown
 	case "telegram":
 		return telegramMarkup(u.Query())
 	case "smtp":
@@ -74,7 +77,7 @@ func yes(text string) bool {
 const maxText = 200
 
 // Text makes what a publisher wrote safe to be a part of a message: it is one line, mentions
-// nobody, links nowhere and is no markup of the service.
+// nobody, links nowhere and is no markup of the service. What is behind a generic hook has to escape for its own.
 func (s *Shout) Text(user string) string { return s.markup.escape(user) }
 
 func (m markup) escape(user string) string {
@@ -85,6 +88,8 @@ func (m markup) escape(user string) string {
 		return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(quiet(user, "*_~`"))
 	case angles:
 		return noAngles.Replace(quiet(user, "*_~`"))
+	case unknown:
+		return strings.ReplaceAll(quiet(user, ""), "<", "<"+zeroWidth)
 	case markdown:
 		return noAngles.Replace(backslashed(quiet(user, ""), "\\`*_{}[]()#+-.!|~"))
 	case htmlText:

@@ -170,7 +170,7 @@ func TestErrorsAreRedacted(t *testing.T) {
 func TestText(t *testing.T) {
 	const hostile = "@everyone <!here> <b>*x*_y_ [a](https://evil.example)\n#ops\u202e `z` & www.a"
 	for target, want := range map[string]string{
-		"generic://x":                     "@\u200beveryone <!here> <b>*x*_y_ [a](https:\u200b//evil.\u200bexample) #\u200bops `z` & www.\u200ba",
+		"generic://x":                     "@\u200beveryone <\u200b!here> <\u200bb>*x*_y_ [a](https:\u200b//evil.\u200bexample) #\u200bops `z` & www.\u200ba",
 		"slack://x":                       "@\u200beveryone &lt;!here&gt; &lt;b&gt;\u200b*x\u200b*\u200b_y\u200b_ [a](https:\u200b//evil.\u200bexample) #\u200bops \u200b`z\u200b` &amp; www.\u200ba",
 		"discord://x":                     "@\u200beveryone ‹\\!here› ‹b›\\*x\\*\\_y\\_ \\[a\\]\\(https:\u200b//evil\\.\u200bexample\\) \\#\u200bops \\`z\\` & www\\.\u200ba",
 		"telegram://x?parseMode=HTML":     "@\u200beveryone &lt;!here&gt; &lt;b&gt;*x*_y_ [a](https:\u200b//evil.\u200bexample) #\u200bops `z` &amp; www.\u200ba",

@@ -98,8 +98,8 @@ func TestPayloads(t *testing.T) {
 		want         []string
 	}{
 		{"generic", "generic+https://host.example/path?token=a", []string{
-			"POST https://host.example/path?token=a text/plain\n@" + zw + "everyone <!here> <b>*x*_y_ [a](https:" + zw + "//evil." + zw + "example) `z` & www." + zw + "a is live"}},
-		{"generic JSON", "generic://host.example/path?template=JSON", []string{`POST https://host.example/path application/json` + "\n" + `{"message":"` + untouched + `"}`}},
+			"POST https://host.example/path?token=a text/plain\n@" + zw + "everyone <" + zw + "!here> <" + zw + "b>*x*_y_ [a](https:" + zw + "//evil." + zw + "example) `z` & www." + zw + "a is live"}},
+		{"generic JSON", "generic://host.example/path?template=JSON", []string{`POST https://host.example/path application/json` + "\n" + `{"message":"` + strings.ReplaceAll(untouched, `\u003c`, `\u003c`+zw) + `"}`}},
 		{"Slack, webhook", slackHook, []string{`POST https://hooks.slack.com/services/T00000000/B00000000/s3crets3crets3crets3cret application/json` + "\n" +
 			`{"text":"","attachments":[{"text":"` + entities + `"}]}`}},
 		{"Slack, bot", slackBot, []string{`POST https://slack.com/api/chat.postMessage application/json` + "\n" +
