@@ -131,6 +131,8 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
 	}
 	if seg.damage == nil {
 		s.resume(seg)
+	} else {
+		s.secure(seg)
 	}
 	s.segments = append(s.segments, seg)
 	s.bytes += seg.size.Load()
@@ -212,6 +214,21 @@ func (s *Spool) resume(seg *segment) {
 	}
 	seg.file = f
 	s.sealed = append(s.sealed, seg)
+}
+
+// secure syncs what a killed run may have left of a damaged segment in the kernel.
+// The file stays as it is, so it is not cut, and not written again when that fails.
+func (s *Spool) secure(seg *segment) {
+	if s.syncer.mode == SyncOff {
+		return
+	}
+	f, err := s.disk.Open(seg.path, os.O_RDWR)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		s.opts.Log.Warn("spool: a damaged segment of an earlier run cannot be synced; a power cut may take more of it", "segment", seg.path, "error", err)
+	}
 }
 
 // discard takes the segment out of the folder: deleted, or set aside under
