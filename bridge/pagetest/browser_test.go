@@ -25,7 +25,12 @@ import (
 // patience bounds what a test waits for; only failing tests reach it.
 const patience = time.Minute
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(withBrowser{m}) }
+func TestMain(m *testing.M) {
+	if code, ran := inOwnNetwork(); ran {
+		os.Exit(code)
+	}
+	goleak.VerifyTestMain(withBrowser{m})
+}
 
 // withBrowser runs the tests with one browser, each in a context of its own.
 type withBrowser struct{ tests *testing.M }
