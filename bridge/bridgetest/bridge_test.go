@@ -154,15 +154,13 @@ func TestDeletedBucketEndsNoRules(t *testing.T) {
 	server := bridgetest.StartNATS(t)
 	b := bridgetest.StartBridge(t, server)
 	js := server.JetStream()
-	kv, err := js.KeyValue(t.Context(), subjects.BucketRules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kv.PutString(t.Context(), "acme", `{"rules":[{"id":"r","effect":"allow"}]}`); err != nil {
+	rules, bridges := buckets(t, server)
+	if _, err := rules.PutString(t.Context(), "acme", `{"rules":[{"id":"r","effect":"allow"}]}`); err != nil {
 		t.Fatal(err)
 	}
 	play := func() int { return b.Post("call=play&name=x&addr=192.0.2.1") }
 	bridgetest.Eventually(t, "the rule holds", func() bool { return play() == http.StatusOK })
+	bridgetest.Eventually(t, "the bridge shows with its rule", func() bool { return shown(t, bridges, "test").Rules.Documents == 1 })
 	if err := js.DeleteKeyValue(t.Context(), subjects.BucketRules); err != nil {
 		t.Fatal(err)
 	}
