@@ -18,13 +18,13 @@ import (
 // what it may.
 func TestExplainDecidesAsDecide(t *testing.T) {
 	there := map[string]*Key{}
-	for i := range 40 {
+	for i := range 120 {
 		there[fmt.Sprintf("k%d", i)] = secret(t, fmt.Sprintf("%s %d", testSecret, i%20))
 	}
 	keys := NewKeys(there)
 	beyond := 0
 	rapid.Check(t, func(t *rapid.T) {
-		rules := rapid.IntRange(20, 60).Draw(t, "rules")
+		rules := rapid.IntRange(60, 120).Draw(t, "rules")
 		var docs []*Document
 		for i := range rules {
 			rule := drawDearRule(t, fmt.Sprint(i))
