@@ -31,7 +31,7 @@ func TestTableIsLocked(t *testing.T) {
 	if _, err := lock.ExecContext(t.Context(), "LOCK TABLE events IN EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	log, monitor := watched(kit, Config{Database: Database{c.dsn()}, Batch: 50, Timeout: 300 * time.Millisecond})
+	log, monitor := watched(kit, Config{Database: Database{c.dsn()}, Batch: 50, Timeout: time.Second})
 	bridgetest.Eventually(t, "sessions are written, events fail again and again", func() bool {
 		events, ended := rows(t.Context(), s)
 		return events == 0 && ended == n && failed(t, monitor) > 2*n
