@@ -94,9 +94,9 @@ type exchange struct {
 	asked    uint // calls that were decided with this memory
 }
 
-// Handle answers one webhook. The order matters: decide on what was sent, redact what
+// Handle answers one webhook, whose event continues trace. The order matters: decide on what was sent, redact what
 // leaves, append, answer.
-func (a *answerer) Handle(body []byte) receive.Answer {
+func (a *answerer) Handle(body []byte, trace receive.Trace) receive.Answer {
 	x := a.exchange.Get().(*exchange)
 	defer a.exchange.Put(x)
 	now := time.Now().UTC()
@@ -115,6 +115,7 @@ func (a *answerer) Handle(body []byte) receive.Answer {
 	if err != nil || x.req.Lossy {
 		x.event.Raw = a.redactor.Raw(&x.req)
 	}
+	x.follow(trace)
 	seq, err := a.spool.Append(a.encode(x, outcome))
 	if err != nil {
 		a.unspooled(err, now)
@@ -204,6 +205,16 @@ func (x *exchange) fill() {
 	e.Start, e.Duration, e.Reset = subjects.Number(r.Start), subjects.Number(r.Duration), subjects.Number(r.Reset)
 	e.Epoch = subjects.Number(r.Epoch)
 	e.Custom, e.Extra = r.Custom, r.Extra
+}
+
+// follow takes the request's trace context over into the envelope, when it is one.
+func (x *exchange) follow(trace receive.Trace) {
+	env := &x.envelope
+	env.TraceParent, env.TraceState = env.TraceParent[:0], env.TraceState[:0]
+	if subjects.ValidTraceParent(trace.Parent) {
+		env.TraceParent = append(env.TraceParent, trace.Parent...)
+		env.TraceState = subjects.AppendTraceState(env.TraceState, trace.State...)
+	}
 }
 
 // encode returns the spool record of the event. It is valid until the exchange is used again.

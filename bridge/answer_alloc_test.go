@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"bintubridge/bridge/admin"
+	"bintubridge/bridge/receive"
 )
 
 // The request path after the HTTP server: parse, decide, redact, encode, append.
@@ -16,8 +17,11 @@ import (
 func TestHandleDoesNotAllocate(t *testing.T) {
 	a := realAnswerer(t)
 	for _, body := range benchBodies() {
-		if n := testing.AllocsPerRun(500, func() { a.Handle(body) }); n != 0 {
+		if n := testing.AllocsPerRun(500, func() { a.Handle(body, receive.Trace{}) }); n != 0 {
 			t.Errorf("%v allocations for %q", n, body)
+		}
+		if n := testing.AllocsPerRun(500, func() { a.Handle(body, traced) }); n != 0 {
+			t.Errorf("%v allocations for %q in a trace", n, body)
 		}
 	}
 }
@@ -37,7 +41,7 @@ func TestHandleDoesNotAllocateWhileWatched(t *testing.T) {
 			for !a.feed.Wants() { // the next tick: each of the few requests is shown
 			}
 			before := shown()
-			least = min(least, testing.AllocsPerRun(10, func() { a.Handle(body) }))
+			least = min(least, testing.AllocsPerRun(10, func() { a.Handle(body, receive.Trace{}) }))
 			for shown() < before+11 {
 				runtime.Gosched()
 			}

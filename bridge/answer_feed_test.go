@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"bintubridge/bridge/admin"
+	"bintubridge/bridge/receive"
 	"bintubridge/subjects"
 )
 
@@ -105,7 +106,7 @@ func TestEventsAreShown(t *testing.T) {
 		{"call=publish_done&name=" + large, "happened true publish_done " + large[:maxBrief] + "  "},
 		{"call=play&name=last", "denied false play last  deny"},
 	} {
-		a.Handle([]byte(test.body))
+		a.Handle([]byte(test.body), receive.Trace{})
 		e := <-got
 		var custom []string
 		for _, f := range e.Event.Custom.List() {
@@ -130,7 +131,7 @@ func BenchmarkHandleWatched(b *testing.B) {
 	bodies := benchBodies()[:5]
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		a.Handle(bodies[i%len(bodies)])
+		a.Handle(bodies[i%len(bodies)], receive.Trace{})
 	}
 	b.StopTimer()
 	stop()

@@ -124,7 +124,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(test.body, func(t *testing.T) {
 			mem := &memory{}
 			a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t, ingest), mem, slog.New(slog.DiscardHandler))
-			if got := a.Handle([]byte(test.body)); got != test.answer {
+			if got := a.Handle([]byte(test.body), receive.Trace{}); got != test.answer {
 				t.Errorf("answer %d, want %d", got, test.answer)
 			}
 			event, _ := mem.event(t)
@@ -157,7 +157,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 		"streamkey=test&streamkey=test&foo=%zz&call=publish&name=CD6xx-1",
 		"streamkey=test&no=call",
 	} {
-		a.Handle([]byte(body))
+		a.Handle([]byte(body), receive.Trace{})
 		event, text := mem.event(t)
 		if strings.Contains(text, "test") || !strings.Contains(text, "sha256:9f86d081884c7d65") {
 			t.Errorf("%q left as %s", body, text)
@@ -171,8 +171,8 @@ func TestSecretsDoNotLeave(t *testing.T) {
 func TestEventKeepsEveryField(t *testing.T) {
 	mem := &memory{}
 	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t), mem, slog.New(slog.DiscardHandler))
-	a.Handle([]byte("foo=1&foo=2&call=record_done&recorder=r&name=n%22&path=p&type=ty&bytes_in=1&bytes_out=2&time=3&timestamp=-4" +
-		"&start=5&duration=6&reset=7&epoch=8&addr=a&clientid=c&app=ap&flashver=f&swfurl=s&tcurl=t&pageurl=pa&new=field"))
+	a.Handle([]byte("foo=1&foo=2&call=record_done&recorder=r&name=n%22&path=p&type=ty&bytes_in=1&bytes_out=2&time=3&timestamp=-4"+
+		"&start=5&duration=6&reset=7&epoch=8&addr=a&clientid=c&app=ap&flashver=f&swfurl=s&tcurl=t&pageurl=pa&new=field"), receive.Trace{})
 	_, text := mem.event(t)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
@@ -205,7 +205,7 @@ func TestSpoolTakesNothing(t *testing.T) {
 			var log strings.Builder
 			a := newAnswerer(testConfig(t, "BRIDGE_SPOOL_FULL="+test.policy), fixedKeys{}, testTable(t, ingest), mem, slog.New(slog.NewTextHandler(&log, nil)))
 			for i, body := range []string{"streamkey=test&call=publish&name=CD6xx-1", "call=publish&name=x", ""} {
-				if got := a.Handle([]byte(body)); got != test.want[i] {
+				if got := a.Handle([]byte(body), receive.Trace{}); got != test.want[i] {
 					t.Errorf("%q: %d, want %d", body, got, test.want[i])
 				}
 			}
@@ -221,7 +221,7 @@ func TestSpoolTakesNothing(t *testing.T) {
 				t.Errorf("log:\n%s", log.String())
 			}
 			mem.err = nil
-			a.Handle([]byte("call=done"))
+			a.Handle([]byte("call=done"), receive.Trace{})
 			if a.spoolFailedSince(now.Add(-time.Minute)) {
 				t.Error("still failing after a good append")
 			}
@@ -233,7 +233,7 @@ func TestLongNameLeavesTheHeader(t *testing.T) {
 	mem := &memory{}
 	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t), mem, slog.New(slog.DiscardHandler))
 	name := strings.Repeat("\x01", 20_000)
-	a.Handle([]byte("call=done&name=" + name))
+	a.Handle([]byte("call=done&name="+name), receive.Trace{})
 	if event, _ := mem.event(t); event.Name != name {
 		t.Error("the event lost the name")
 	}
@@ -277,7 +277,7 @@ func BenchmarkHandle(b *testing.B) {
 	bodies := benchBodies()[:5]
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		a.Handle(bodies[i%len(bodies)])
+		a.Handle(bodies[i%len(bodies)], receive.Trace{})
 	}
 }
 
@@ -287,7 +287,7 @@ func BenchmarkHandleParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.N(5); pb.Next(); i++ {
-			a.Handle(bodies[i%len(bodies)])
+			a.Handle(bodies[i%len(bodies)], receive.Trace{})
 		}
 	})
 }
@@ -308,8 +308,8 @@ func TestWrongDialectIsTold(t *testing.T) {
 	} {
 		var log strings.Builder
 		a := newAnswerer(testConfig(t, "BRIDGE_DIALECT="+test.dialect), fixedKeys{}, testTable(t), &memory{}, slog.New(slog.NewTextHandler(&log, nil)))
-		a.Handle([]byte(test.body))
-		a.Handle([]byte(test.body))
+		a.Handle([]byte(test.body), receive.Trace{})
+		a.Handle([]byte(test.body), receive.Trace{})
 		if told := strings.Count(log.String(), "BRIDGE_DIALECT"); told < test.told || strings.Count(log.String(), "\n") != test.told {
 			t.Errorf("%s reads %q: log %q", test.dialect, test.body, log.String())
 		}
@@ -340,7 +340,7 @@ func TestTokenDecidesAndIsRedacted(t *testing.T) {
 	rules := testTable(t, `{"rules":[{"id":"r","effect":"allow","token":`+condition+`}]}`)
 	mem := &memory{}
 	a := newAnswerer(testConfig(t), fixedKeys{keys}, rules, mem, slog.New(slog.DiscardHandler))
-	if got := a.Handle([]byte("token=" + text + sender)); got != receive.Accept {
+	if got := a.Handle([]byte("token="+text+sender), receive.Trace{}); got != receive.Accept {
 		t.Errorf("a good token: %v", got)
 	}
 	event, raw := mem.event(t)
@@ -353,7 +353,7 @@ func TestTokenDecidesAndIsRedacted(t *testing.T) {
 		"a claim of the publisher's": "name=cam+1&token=" + text + strings.Replace(sender, "cam", "dam", 1),
 		"no token":                   "x=1" + sender,
 	} {
-		if got := a.Handle([]byte(body)); got != receive.Refuse {
+		if got := a.Handle([]byte(body), receive.Trace{}); got != receive.Refuse {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -371,7 +371,7 @@ func TestShadowRulesAreRecorded(t *testing.T) {
 		{"call=play&name=cam-2&addr=192.0.2.7", `"shadow":[{"rule":"doc0/trial","effect":"deny"}]`},
 		{"call=publish_done&name=cam-1&addr=192.0.2.7", ""},
 	} {
-		if got := a.Handle([]byte(test.body)); got != receive.Accept {
+		if got := a.Handle([]byte(test.body), receive.Trace{}); got != receive.Accept {
 			t.Errorf("%s: %v", test.body, got)
 		}
 		if _, text := mem.event(t); strings.Contains(text, `"shadow"`) != (test.want != "") || !strings.Contains(text, test.want) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"bintubridge/bridge/receive"
 )
 
 func TestHistory(t *testing.T) {
@@ -19,7 +21,7 @@ func TestHistory(t *testing.T) {
 		bodies := []string{"call=play&name=x", "call=play&name=x", "call=publish&name=y", "call=play_done&name=x", "call=foo", "?"}
 		for range 10 {
 			for _, body := range bodies {
-				a.Handle([]byte(body))
+				a.Handle([]byte(body), receive.Trace{})
 			}
 		}
 		time.Sleep(historyTick)

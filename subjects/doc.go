@@ -48,6 +48,11 @@
 // bintu.invalid.request. ce-subject is the stream's name, percent-encoded as
 // AppendPercent does it, and is left out when there is no name.
 //
+// An event whose HTTP request carried a W3C trace context has it, as the caller sent it:
+//
+//	traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+//	tracestate: rojo=00f067aa0ba902b7
+//
 // # Event
 //
 // The body is one JSON object:

@@ -11,7 +11,7 @@ type message struct {
 	nats.Msg
 
 	// values of the headers, which Header points into
-	id, source, kind, time, about [1]string
+	id, source, kind, time, about, parent, state [1]string
 }
 
 // headerRoom is more than the names of all headers and the values that are always the
@@ -48,11 +48,20 @@ func (m *message) build(rec []byte, id string) error {
 	set(&m.kind[0], env.Type)
 	set(&m.time[0], env.Time)
 	set(&m.about[0], env.About)
-	delete(m.Header, subjects.HeaderSubject)
-	if len(env.About) > 0 {
-		m.Header[subjects.HeaderSubject] = m.about[:]
-	}
+	set(&m.parent[0], env.TraceParent)
+	set(&m.state[0], env.TraceState)
+	m.optional(subjects.HeaderSubject, m.about[:])
+	m.optional(subjects.HeaderTraceParent, m.parent[:])
+	m.optional(subjects.HeaderTraceState, m.state[:])
 	return nil
+}
+
+// optional gives m the header, or none when it has no text.
+func (m *message) optional(name string, value []string) {
+	delete(m.Header, name)
+	if value[0] != "" {
+		m.Header[name] = value
+	}
 }
 
 // set copies text, unless that is what the last message had.

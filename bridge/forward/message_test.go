@@ -16,10 +16,13 @@ func TestMessageBuiltAnew(t *testing.T) {
 			Subject: []byte("stream." + name), Type: []byte("bintu." + name), Time: []byte("time " + name),
 			Source: []byte("/bridge/" + name), About: []byte(name),
 		}
+		if strings.HasPrefix(name, "play") {
+			env.TraceParent, env.TraceState = []byte("00-"+name), []byte("a="+name)
+		}
 		return append(env.AppendRecord(nil), `{"id":"","call":"`+name+`"}`...)
 	}
 	var reused message
-	for i, name := range []string{"publish", "", "play", "play_done", "play_done"} {
+	for i, name := range []string{"publish", "", "play", "play_done", "play_done", "publish"} {
 		rec, id := record(name), "spool-"+strconv.Itoa(i)
 		if err := reused.build(rec, id); err != nil {
 			t.Fatal(err)
@@ -37,7 +40,10 @@ func TestMessageBuiltAnew(t *testing.T) {
 
 // What nats.go counts of a message is never more than what makes an event large.
 func TestHeaderRoom(t *testing.T) {
-	env := Envelope{Subject: []byte("s"), Type: []byte("t"), Time: []byte("2"), Source: []byte("/"), About: []byte("a")}
+	env := Envelope{
+		Subject: []byte("s"), Type: []byte("t"), Time: []byte("2"), Source: []byte("/"), About: []byte("a"),
+		TraceParent: []byte("p"), TraceState: []byte("s"),
+	}
 	rec, id := append(env.AppendRecord(nil), `{"id":"","call":"x"}`...), strings.Repeat("i", 100)
 	msg, err := newMessage(rec, id)
 	if err != nil {

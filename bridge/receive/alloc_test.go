@@ -14,7 +14,7 @@ import (
 // fixed is a Handler that gives one answer.
 type fixed Answer
 
-func (f fixed) Handle([]byte) Answer { return Answer(f) }
+func (f fixed) Handle([]byte, Trace) Answer { return Answer(f) }
 
 // replayConn is a connection whose client has sent everything already.
 type replayConn struct {
@@ -71,6 +71,7 @@ func TestRequestPathDoesNotAllocate(t *testing.T) {
 		want    int
 	}{
 		{"accepted behind a proxy with secrets", guardedConfig(), fixed(Accept), guardedRequest, 200},
+		{"accepted in a trace", Config{}, fixed(Accept), headed("traceparent: 00-a\r\ntracestate: a=1\r\ntracestate: b=2\r\nContent-Length: 12\r\n", "call=publish"), 200},
 		{"refused", guardedConfig(), fixed(Refuse), guardedRequest, 403},
 		{"open", Config{}, fixed(Accept), post("/hook", "call=publish"), 200},
 		{"forbidden", Config{AllowFrom: prefixes("192.0.2.0/24")}, fixed(Accept), post("/hook", "call=publish"), 403},

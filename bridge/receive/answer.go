@@ -14,13 +14,20 @@ const (
 	Full                  // 503: the event could not be kept, so nothing was decided
 )
 
+// Trace is the W3C trace context of a request, as the caller sent it. Nothing of it was
+// checked. The zero value is none.
+type Trace struct {
+	Parent []byte   // of the one header traceparent
+	State  [][]byte // of each header tracestate, in their order
+}
+
 // Handler decides what a webhook's body is answered with.
 //
 // Handle runs on the connection's goroutine, many at a time. It must not keep
-// body, which is reused as soon as it returns, and it must return: Shutdown
+// body or trace, which are reused as soon as it returns, and it must return: Shutdown
 // waits for it. A panic is counted, logged and answered with 503.
 type Handler interface {
-	Handle(body []byte) Answer
+	Handle(body []byte, trace Trace) Answer
 }
 
 // outcome is how one request, or one connection that never became a request,

@@ -83,7 +83,7 @@ func New(cfg Config, h Handler) *Server {
 func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	o, ok := s.admit(ctx)
 	if ok {
-		o = s.ask(ctx.PostBody())
+		o = s.ask(ctx.PostBody(), traceOf(&ctx.Request.Header))
 	}
 	// One who is refused before the Handler does not get to keep a place.
 	if !ok || s.draining.Load() || !ctx.Request.Header.IsHTTP11() {
@@ -107,14 +107,14 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx) (refusal outcome, ok bool) {
 }
 
 // ask has the Handler answer, and outlives its panics.
-func (s *Server) ask(body []byte) (o outcome) {
+func (s *Server) ask(body []byte, trace Trace) (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log.panicked(v, debug.Stack())
 			o = panicked
 		}
 	}()
-	return s.handler.Handle(body).outcome()
+	return s.handler.Handle(body, trace).outcome()
 }
 
 // reply counts and logs o, and sets the response.

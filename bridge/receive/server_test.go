@@ -25,7 +25,7 @@ type recorder struct {
 	bodies []string
 }
 
-func (r *recorder) Handle(body []byte) Answer {
+func (r *recorder) Handle(body []byte, _ Trace) Answer {
 	r.mu.Lock()
 	r.bodies = append(r.bodies, string(body))
 	r.mu.Unlock()

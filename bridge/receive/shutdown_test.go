@@ -16,7 +16,7 @@ func newGated() gated {
 	return gated{entered: make(chan struct{}, 1), release: make(chan struct{})}
 }
 
-func (g gated) Handle([]byte) Answer {
+func (g gated) Handle([]byte, Trace) Answer {
 	g.entered <- struct{}{}
 	<-g.release
 	return Accept

@@ -62,18 +62,28 @@ func fixtures() map[string]func(t *testing.T, dir string) {
 			}
 			fill(t, dir, 7, 6)
 		},
+		"traced": func(t *testing.T, dir string) { put(t, dir, 0, eventRecord(0), tracedRecord(1), eventRecord(2)) },
 	}
 }
 
 // fill lets the bridge's spool append n events, and ack the first of them.
 func fill(t *testing.T, dir string, n, acked int) {
 	t.Helper()
+	records := make([][]byte, n)
+	for i := range records {
+		records[i] = eventRecord(i)
+	}
+	put(t, dir, acked, records...)
+}
+
+func put(t *testing.T, dir string, acked int, records ...[]byte) {
+	t.Helper()
 	s, err := spool.Open(spool.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range n {
-		if _, err := s.Append(eventRecord(i)); err != nil {
+	for _, record := range records {
+		if _, err := s.Append(record); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,11 +103,19 @@ func fill(t *testing.T, dir string, n, acked int) {
 }
 
 // eventRecord is a record as the bridge writes it.
-func eventRecord(i int) []byte {
+func eventRecord(i int) []byte { return recordOf(i, "", "") }
+
+// tracedRecord is one whose request carried a trace context.
+func tracedRecord(i int) []byte {
+	return recordOf(i, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")
+}
+
+func recordOf(i int, parent, state string) []byte {
 	at := fmt.Sprintf("2026-11-23T09:00:%02d.000000Z", i)
 	env := forward.Envelope{
 		Subject: []byte("stream.publish_done"), Type: []byte("bintu.publish_done"), Time: []byte(at),
 		Source: []byte("/bridge/edge-1"), About: []byte("show"),
+		TraceParent: []byte(parent), TraceState: []byte(state),
 	}
 	return fmt.Appendf(env.AppendRecord(nil), `%sreceived_at":"%s","bridge":"edge-1","call":"publish_done","name":"show","custom":{"i":"%d"}}`,
 		subjects.NoIDPrefix, at, i)
