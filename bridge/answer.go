@@ -159,6 +159,9 @@ func (a *answerer) decide(x *exchange, now time.Time) (subjects.Outcome, receive
 	x.input.Keys = a.keys.Current()
 	d, revision, ageMS := a.timedDecide(x, now)
 	a.byRule.add(&d)
+	if d.Rule == "" {
+		a.counts.fallback[x.req.Call].Add(1)
+	}
 	x.decision = subjects.Decision{
 		Effect: d.Effect.String(), Rule: d.Rule, Reason: d.Reason, Revision: revision, RulesAgeMS: ageMS,
 	}

@@ -379,3 +379,28 @@ func TestShadowRulesAreRecorded(t *testing.T) {
 		}
 	}
 }
+
+// What no rule decided is counted by call; what a rule decided, or nobody, is not.
+func TestFallbackIsCounted(t *testing.T) {
+	a := newAnswerer(testConfig(t), fixedKeys{}, testTable(t, ingest), &memory{}, slog.New(slog.DiscardHandler))
+	for body, want := range map[string]uint64{
+		"streamkey=test&call=publish&name=CD6xx-1": 0,
+		"call=publish&name=other":                  1,
+		"call=play&name=":                          1,
+		"call=update_play&name=other":              1,
+		"call=connect&name=x":                      0, // a rule denies it
+		"call=publish_done&name=other":             0,
+	} {
+		var before, after uint64
+		count := func(sum *uint64) {
+			for call := range a.counts.fallback {
+				*sum += a.counts.fallback[call].Load()
+			}
+		}
+		count(&before)
+		a.Handle([]byte(body+"&addr=198.51.100.7"), receive.Trace{})
+		if count(&after); after-before != want {
+			t.Errorf("%s: counted %d times, want %d", body, after-before, want)
+		}
+	}
+}

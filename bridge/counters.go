@@ -16,6 +16,7 @@ type counter struct {
 // counters is what the request path counts.
 type counters struct {
 	requests [subjects.Happened + 1][subjects.NumCalls]counter // answered
+	fallback [subjects.NumCalls]counter                        // decided by no rule
 	lost     counter                                           // of them, whose event the spool did not take
 	rejected counter                                           // answered 503, because the spool took no event
 }

@@ -28,6 +28,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	m.checks(gauge)
 	m.requests(counter, gauge)
 	m.spool(out, counter, gauge)
 	m.forward(counter, gauge)
@@ -37,14 +38,28 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(desc("build_info", "1, with the version this bridge was built from.", "version"), 1, version())
 }
 
+// truth is how a gauge says yes and no.
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func (m metrics) checks(gauge gaugeFunc) {
+	ready := true
+	troubled := desc("check_troubled", "1 when this check of /readyz?verbose is failed or degraded.", "check")
+	for _, c := range m.b.ready() {
+		ready = ready && c.OK
+		gauge(troubled, truth(!c.OK || c.Degraded), c.Name)
+	}
+	gauge(desc("ready", "1 when the bridge is ready, as /readyz says."), truth(ready))
+}
+
 func (m metrics) nats(counter countFunc, gauge gaugeFunc) {
 	connected := desc("nats_connected", "1 when the connection to NATS is up.", "connection")
 	for name, l := range map[string]*link{"publish": m.b.publishing, "watch": m.b.watching} {
-		up := 0.0
-		if l.connected() {
-			up = 1
-		}
-		gauge(connected, up, name)
+		gauge(connected, truth(l.connected()), name)
 	}
 	if m.b.embedded != nil {
 		counter(desc("nats_embedded_restarts_total", "Times the embedded NATS was started again."), m.b.embedded.Status().Restarts)
@@ -67,6 +82,12 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 				}
 				counter(requests, n, name, subjects.Outcome(outcome).String())
 			}
+		}
+	}
+	fallback := desc("fallback_decisions_total", "Decisions that no rule made: by the default, without a name, or with rules that are too old.", "call")
+	for call := range subjects.NumCalls {
+		if call.Asks() {
+			counter(fallback, m.b.answers.counts.fallback[call].Load(), call.String())
 		}
 	}
 	counter(desc("events_lost_total", "Events answered but not kept: the spool took none or lost them to damage, or the dead-letter file was full."), m.b.lost())
@@ -92,11 +113,8 @@ func (m metrics) spool(out chan<- prometheus.Metric, counter countFunc, gauge ga
 	gauge(desc("spool_segments", "Files of the spool."), float64(s.Segments))
 	gauge(desc("spool_damaged_segments", "Files of the spool with bytes that cannot be read."), float64(s.Damaged))
 	counter(desc("spool_unreadable_events_total", "Events that did not read back from the spool, or are missing in it."), s.Lost)
-	failing := 0.0
-	if m.b.answers.failing.Load() {
-		failing = 1
-	}
-	gauge(desc("spool_failing", "1 when the last event could not be spooled."), failing)
+	gauge(desc("spool_failing", "1 when the last event could not be spooled."), truth(m.b.answers.failing.Load()))
+	gauge(desc("spool_max_bytes", "Size that the events in the spool that JetStream has not acked may reach."), float64(m.b.cfg.SpoolMaxBytes))
 	gauge(desc("spool_unacked_bytes", "Size of the events in the spool that JetStream has not acked."), float64(s.Unacked))
 	gauge(desc("spool_oldest_event_age_seconds", "Age of the oldest event that JetStream has not acked, 0 when there is none."), s.OldestAge.Seconds())
 	gauge(desc("spool_quarantined_segments", "Damaged files of the spool that were set aside."), float64(s.Quarantined))
@@ -119,11 +137,7 @@ func (m metrics) forward(counter countFunc, gauge gaugeFunc) {
 	counter(desc("forward_taken_back_total", "Acked events that the stream lost and that were sent again."), f.TakenBack)
 	counter(desc("forward_failures_total", "Times forwarding stopped and began again."), f.Failures)
 	counter(desc("forward_reconnects_total", "Times the publishing connection came back."), f.Reconnects)
-	failing := 0.0
-	if f.Failing {
-		failing = 1
-	}
-	gauge(desc("forward_failing", "1 when nothing was acked since the last failure."), failing)
+	gauge(desc("forward_failing", "1 when nothing was acked since the last failure."), truth(f.Failing))
 }
 
 func (m metrics) rules(gauge gaugeFunc) {

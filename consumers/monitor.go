@@ -15,6 +15,7 @@ import (
 type Monitor struct {
 	processed, fails, dead, redelivered *prometheus.CounterVec
 	lag, lastError, refused             *prometheus.GaugeVec
+	ready, degraded                     *prometheus.Desc
 
 	mu     sync.Mutex
 	states map[string]*Watch
@@ -39,12 +40,17 @@ func NewMonitor() *Monitor {
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "consumer_refused_documents", Help: "Subscriptions or chat rooms whose newest version is not understood.",
 		}, []string{"consumer"}),
+		ready: prometheus.NewDesc("consumer_ready", "1 when the consumer gets messages or stands by, as /readyz says.", []string{"consumer"}, nil),
+		degraded: prometheus.NewDesc("consumer_degraded", "1 when the consumer gets messages and not all is as it should be, as /readyz?verbose says.",
+			[]string{"consumer"}, nil),
 		states: map[string]*Watch{},
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *Monitor) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.ready
+	ch <- m.degraded
 	for _, c := range m.collectors() {
 		c.Describe(ch)
 	}
@@ -52,6 +58,17 @@ func (m *Monitor) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, is bool, name string) {
+		v := 0.0
+		if is {
+			v = 1
+		}
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, name)
+	}
+	for _, c := range m.Checks() {
+		gauge(m.ready, c.OK, c.Name)
+		gauge(m.degraded, c.Degraded, c.Name)
+	}
 	for _, c := range m.collectors() {
 		c.Collect(ch)
 	}

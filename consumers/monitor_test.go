@@ -2,12 +2,15 @@ package consumers
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // answered is a message whose answers go nowhere.
@@ -31,6 +34,20 @@ func TestFailingIsDegraded(t *testing.T) {
 			want.Name, want.OK = "audit", true
 			if got := monitor.Checks()[0]; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
+			}
+			degraded := 0
+			if want.Degraded {
+				degraded = 1
+			}
+			shown := fmt.Sprintf(`# HELP consumer_degraded 1 when the consumer gets messages and not all is as it should be, as /readyz?verbose says.
+# TYPE consumer_degraded gauge
+consumer_degraded{consumer="audit"} %d
+# HELP consumer_ready 1 when the consumer gets messages or stands by, as /readyz says.
+# TYPE consumer_ready gauge
+consumer_ready{consumer="audit"} 1
+`, degraded)
+			if err := testutil.CollectAndCompare(monitor, strings.NewReader(shown), "consumer_degraded", "consumer_ready"); err != nil {
+				t.Error(err)
 			}
 		}
 		time.Sleep(time.Hour)

@@ -104,6 +104,11 @@ func TestMetrics(t *testing.T) {
 		"bridge_answer_duration_seconds_count 3",
 		`bridge_nats_connected{connection="publish"} 1`,
 		"bridge_events_lost_total 0",
+		`bridge_fallback_decisions_total{call="publish"} 1`,
+		`bridge_fallback_decisions_total{call="play"} 0`,
+		"bridge_ready 1",
+		`bridge_check_troubled{check="nats"} 0`,
+		"bridge_spool_max_bytes 1.073741824e+09",
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("the metrics lack %s", want)
@@ -118,6 +123,9 @@ func TestStatus(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("/status (%d) lacks %s:\n%s", code, want, text)
 		}
+	}
+	if code, text := b.Admin("/debug/pprof/goroutine?debug=1"); code != http.StatusOK || !strings.Contains(text, "goroutine profile") {
+		t.Errorf("profiles: %d %.100s", code, text)
 	}
 }
 

@@ -65,7 +65,8 @@ func TestServe(t *testing.T) {
 	admin := regexp.MustCompile(`admin=(\S+)`).FindStringSubmatch(log.String())[1]
 	bridgetest.Eventually(t, "it is ready and has counted", func() bool {
 		return get(t, admin, "/livez") == "200 ok\n" && get(t, admin, "/readyz?verbose") == "200 [+] echo ok\nok\n" &&
-			strings.Contains(get(t, admin, "/metrics"), `consumer_processed_total{consumer="echo"} 1`)
+			strings.Contains(get(t, admin, "/metrics"), `consumer_processed_total{consumer="echo"} 1`) &&
+			strings.Contains(get(t, admin, "/metrics"), `consumer_ready{consumer="echo"} 1`)
 	})
 	cancel()
 	if err := <-ended; err != nil {
