@@ -183,7 +183,7 @@ func (b *Bridge) openServers() (err error) {
 	b.receiver = receive.New(receive.Config{
 		Path: b.cfg.HookPath, Secrets: b.cfg.HookSecrets,
 		AllowFrom: b.cfg.AllowFrom, TrustedProxies: b.cfg.TrustedProxies,
-		TLS: b.tls, MaxBody: int(b.cfg.MaxBody), MaxConnsPerAddr: b.cfg.MaxPerAddr, Log: b.log,
+		TLS: b.tls, MaxBody: int(b.cfg.MaxBody), MaxConns: b.cfg.MaxConns, MaxConnsPerAddr: b.cfg.MaxPerAddr, Log: b.log,
 	}, b.answers)
 	b.openPage()
 	contract, err := subjects.AsyncAPI()

@@ -29,7 +29,8 @@ type Config struct {
 	HookSecrets    []string        `env:"BRIDGE_HOOK_SECRETS" secret:"true" doc:"valid secrets, comma-separated so that one can be rotated; letters, digits and .~_-"`
 	AllowFrom      Networks        `env:"BRIDGE_ALLOW_FROM" doc:"addresses and CIDRs that may call; empty allows all"`
 	TrustedProxies Networks        `env:"BRIDGE_TRUSTED_PROXIES" doc:"addresses and CIDRs of proxies whose X-Forwarded-For counts"`
-	MaxPerAddr     int             `env:"BRIDGE_MAX_CONNS_PER_ADDR" envDefault:"1024" doc:"open connections (of 4096 in all) that one address, or IPv6 /64, may have; those in BRIDGE_ALLOW_FROM and BRIDGE_TRUSTED_PROXIES are not limited"`
+	MaxConns       int             `env:"BRIDGE_MAX_CONNS" envDefault:"4096" doc:"open connections of callers; each is an open file"`
+	MaxPerAddr     int             `env:"BRIDGE_MAX_CONNS_PER_ADDR" envDefault:"1024" doc:"open connections (of BRIDGE_MAX_CONNS) that one address, or IPv6 /64, may have; those in BRIDGE_ALLOW_FROM and BRIDGE_TRUSTED_PROXIES are not limited"`
 	Open           bool            `env:"BRIDGE_OPEN" envDefault:"false" doc:"true lets listeners beyond loopback start without secret, allow list or credentials"`
 	TLSCert        string          `env:"BRIDGE_TLS_CERT" doc:"certificate file for BRIDGE_LISTEN, with BRIDGE_TLS_KEY; reloaded on change"`
 	TLSKey         string          `env:"BRIDGE_TLS_KEY" doc:"key file for BRIDGE_TLS_CERT"`

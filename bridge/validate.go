@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"bintubridge/bridge/receive"
 	"bintubridge/subjects"
 	"bintubridge/subjects/natsenv"
 )
 
 const (
+	maxConns         = 1_000_000
 	minBody          = 1 << 10
 	maxBody          = 512 << 10 // NATS takes 1 MiB; an event is mostly a little larger than its body, at worst 12 times as large
 	minSpoolBytes    = 1 << 20
@@ -65,8 +65,10 @@ func (c Config) Check() []error {
 	if c.MaxBody < minBody || c.MaxBody > maxBody {
 		add("BRIDGE_MAX_BODY: want 1KiB to 512KiB, an event has to fit into a NATS message of 1MiB")
 	}
-	if c.MaxPerAddr < 1 || c.MaxPerAddr > receive.DefaultMaxConns {
-		add("BRIDGE_MAX_CONNS_PER_ADDR=%d: want 1 to %d, all there are", c.MaxPerAddr, receive.DefaultMaxConns)
+	if c.MaxConns < 1 || c.MaxConns > maxConns {
+		add("BRIDGE_MAX_CONNS=%d: want 1 to %d", c.MaxConns, maxConns)
+	} else if c.MaxPerAddr < 1 || c.MaxPerAddr > c.MaxConns {
+		add("BRIDGE_MAX_CONNS_PER_ADDR=%d: want 1 to %d, BRIDGE_MAX_CONNS", c.MaxPerAddr, c.MaxConns)
 	}
 	if c.SpoolMaxBytes < minSpoolBytes {
 		add("BRIDGE_SPOOL_MAX_BYTES: want at least 1MiB")
