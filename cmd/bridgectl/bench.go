@@ -11,7 +11,7 @@ import (
 
 func newBench() *cobra.Command {
 	var o bench.Options
-	var asJSON, quiet bool
+	var out benchOutput
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measure a bridge beside a bare HTTP server, on this machine", Args: atMost(0),
 		Long: `Starts a bare fasthttp server that answers 200, a NATS server and a bridge with rules, as
@@ -23,39 +23,27 @@ The exit code is 1 when the stream does not hold the event of each answer exactl
 Linux only. Nothing that runs is touched; data goes to a temporary folder that is removed:
 see that it lies on the disk you want to measure (--dir).`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = func(format string, args ...any) {
-				if !quiet {
-					fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-				}
-			}
+			o.Progress = out.progress(cmd)
 			report, err := bench.Run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), report)
-			}
-			return report.Print(cmd.OutOrStdout())
+			return out.write(cmd, report)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.Bridge, "bridge", "", "bridge to measure (default: the one in this program)")
-	flags.StringArrayVar(&o.Env, "env", nil, "NAME=value for the bridge, as BRIDGE_SPOOL_SYNC=always; may be repeated")
-	flags.StringVar(&o.Dir, "dir", "", "where the temporary folder is made (default: the system's)")
+	benchLoadFlags(flags, &o)
 	flags.IntVar(&o.Rules, "rules", 100_000, "rule documents, of one rule each")
-	flags.IntVar(&o.Names, "names", 10_000, "stream names in the requests; those beyond --rules are refused")
-	flags.IntVar(&o.Body, "body", 0, "least size of a request's body in bytes (default: about 300)")
-	flags.IntVar(&o.Conns, "connections", 64, "connections, with a request each")
 	flags.IntVar(&o.Rate, "rate", 5000, "events a second of the open loop")
 	flags.BoolVar(&o.HTTP10, "http10", false, "measure HTTP/1.0 with one connection a request too")
 	flags.IntVar(&o.Rounds, "rounds", 3, "turns of each load")
 	flags.DurationVar(&o.Warmup, "warmup", time.Second, "load of each server before the first round")
 	flags.DurationVar(&o.Duration, "duration", 5*time.Second, "of each load")
 	flags.Uint64Var(&o.Events, "events", 0, "of each load at most (default: no limit)")
-	flags.DurationVar(&o.Outage, "outage", 0, "kill NATS for so long, in a load three times as long at the fixed rate")
-	flags.IntVar(&o.Push, "push", 0, "rules a second pushed during one more load at the fixed rate")
-	flags.BoolVar(&asJSON, "json", false, "print everything as JSON")
-	flags.BoolVar(&quiet, "quiet", false, "do not tell what runs")
+	flags.DurationVar(&o.Outage, "outage", 0, "kill NATS for so long, in one more load three times as long, at the fixed rate and with keep-alive; --duration and --events do not bound it")
+	flags.IntVar(&o.Push, "push", 0, "rules a second pushed during one more load at the fixed rate; never while a server is driven as fast as it answers")
+	out.flags(flags)
+	cmd.AddCommand(newBenchSoak(), newBenchMemory())
 	return cmd
 }
 

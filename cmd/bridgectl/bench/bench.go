@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,7 +30,7 @@ type Options struct {
 	Dir      string        // for data, removed afterwards; "": the system's temporary folder
 	Rules    int           // documents of one rule each
 	Names    int           // of streams in the requests
-	Body     int           // bytes, least size of a request's body
+	Body     int           // bytes of a request's body; 0: as they come, about 300
 	Conns    int           // connections, requests in flight
 	Rate     int           // events a second of the open loop
 	HTTP10   bool          // measure one connection a request too
@@ -37,6 +39,7 @@ type Options struct {
 	Duration time.Duration // of a load
 	Events   uint64        // of a load at most; 0: no limit
 	Outage   time.Duration // NATS is away for as long, in the middle of a load three times as long; 0: never
+	Sample   time.Duration // of a soak: between two samples
 	Push     int           // rules a second pushed during one more open loop; 0: none
 	Progress func(format string, args ...any)
 }
@@ -59,7 +62,27 @@ func (o Options) check() error {
 	if o.Push < 0 || o.Outage < 0 || o.Warmup < 0 {
 		return errors.New("--push, --outage and --warmup cannot be negative")
 	}
-	return nil
+	if o.Body < 0 {
+		return fmt.Errorf("--body is %d, want a size in bytes, or none", o.Body)
+	}
+	for _, entry := range o.Env {
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok {
+			return fmt.Errorf("--env %s: want NAME=value", entry)
+		}
+		if slices.Contains(ownEnv(), name) {
+			return fmt.Errorf("--env %s: the bench sets %s itself", entry, name)
+		}
+	}
+	return checkFiles(o.Conns)
+}
+
+// ownEnv are the variables by which a bench reaches its bridge.
+func ownEnv() []string {
+	return []string{
+		"BRIDGE_DATA_DIR", "BRIDGE_NAME", "BRIDGE_LOG_FORMAT", "BRIDGE_LOG_LEVEL", "BRIDGE_LISTEN", "BRIDGE_ADMIN_LISTEN",
+		"BRIDGE_HOOK_PATH", "BRIDGE_HOOK_SECRETS", "BRIDGE_TLS_CERT", "BRIDGE_TLS_KEY", "BRIDGE_EMBEDDED_LISTEN", "NATS_URL",
+	}
 }
 
 // Run measures. The error wraps errCount when events and answers differ.
@@ -67,6 +90,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	return onRig(ctx, o, (*rig).measureAll)
+}
+
+// onRig calls measure with a rig that is not started, and clears it away.
+func onRig[T any](ctx context.Context, o Options, measure func(*rig, context.Context) (*T, error)) (*T, error) {
 	dir, err := os.MkdirTemp(o.Dir, "bridgectl-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("folder for data: %w", err)
@@ -74,7 +102,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &rig{opts: o, dir: dir}
-	report, err := r.measureAll(ctx)
+	report, err := measure(r, ctx)
 	r.close()
 	if rmErr := os.RemoveAll(dir); rmErr != nil {
 		err = errors.Join(err, fmt.Errorf("folder for data: %w", rmErr))
@@ -91,7 +119,7 @@ func (r *rig) measureAll(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	o := r.opts
-	report := &Report{Rules: o.Rules, Names: o.Names, Connections: o.Conns, Rate: o.Rate, Processors: runtime.NumCPU(), Go: runtime.Version()}
+	report := &Report{Rules: o.Rules, Names: o.Names, Body: newRequests(keepAlive, o.Names, o.Body).size(), Connections: o.Conns, Rate: o.Rate, Processors: runtime.NumCPU(), Go: runtime.Version()}
 	var err error
 	if report.AtRest, err = r.memory(); err != nil {
 		return nil, err

@@ -60,6 +60,19 @@ func (q *queue) pop() int {
 	return i
 }
 
+// checkFiles refuses more connections than a process may have files open.
+func checkFiles(connections int) error {
+	const others = 200 // of a bridge, its spool and its NATS
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	if uint64(connections)+others > limit.Max {
+		return fmt.Errorf("--connections is %d, but a process may have %d files open here (ulimit -Hn), and needs %d others", connections, limit.Max, others)
+	}
+	return nil
+}
+
 // run drives the load to its end and returns the answers. Anything but a 200 or 403 ends it.
 func (l load) run(ctx context.Context) (answers, error) {
 	runtime.LockOSThread()
@@ -97,7 +110,7 @@ func (l *loop) open() (err error) {
 	}
 	for i := range l.clients {
 		if l.form == keepAlive {
-			if err := l.dial(i); err != nil {
+			if err := l.dial(i, true); err != nil {
 				return err
 			}
 		}
@@ -150,8 +163,8 @@ func (l *loop) close() {
 	}
 }
 
-// dial opens the client's connection without waiting for it.
-func (l *loop) dial(i int) error {
+// dial opens the client's connection, and returns when it stands or at once.
+func (l *loop) dial(i int, wait bool) error {
 	c := &l.clients[i]
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -161,10 +174,36 @@ func (l *loop) dial(i int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	if err := unix.Connect(fd, &l.peer); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+	err = unix.Connect(fd, &l.peer)
+	if wait && errors.Is(err, unix.EINPROGRESS) {
+		err = connected(fd)
+	}
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return fmt.Errorf("connect to %s: %w", net.JoinHostPort(netip.AddrFrom4(l.peer.Addr).String(), fmt.Sprint(l.peer.Port)), err)
 	}
 	return l.watch(fd, i, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP)
+}
+
+// connected waits until a connection stands: thousands at once would overflow the server's
+// queue, and those left out try again a second later.
+func connected(fd int) error {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	for end := time.Now().Add(silence); ; {
+		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.ETIMEDOUT
+		}
+		errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && errno != 0 {
+			err = unix.Errno(errno)
+		}
+		return err
+	}
 }
 
 // drive sends what is due and takes what comes, until all that was sent is answered.
@@ -218,7 +257,7 @@ func (l *loop) send(now time.Duration) error {
 		}
 		i := l.idle.pop()
 		if l.form == http10 {
-			if err := l.dial(i); err != nil {
+			if err := l.dial(i, false); err != nil {
 				return err
 			}
 		}

@@ -123,11 +123,21 @@ func (r *rig) measureOutage(ctx context.Context) ([]Phase, error) {
 	if err := r.drained(ctx, got.total()); err != nil {
 		return nil, err
 	}
-	phases := make([]Phase, len(got.latency))
-	for i, h := range got.latency {
-		phases[i] = Phase{Name: [...]string{"before", "during", "after"}[i], Events: uint64(h.TotalCount()), Latency: newLatency(h)}
-	}
+	phases := newPhases(got.latency)
 	return phases, r.sink.check(ctx, got)
+}
+
+// newPhases names the thirds and sets each beside the first.
+func newPhases(latency []*hdrhistogram.Histogram) []Phase {
+	phases := make([]Phase, len(latency))
+	for i, h := range latency {
+		l := newLatency(h)
+		phases[i] = Phase{Name: [...]string{"before", "during", "after"}[i], Events: uint64(h.TotalCount()), Latency: l}
+		if first := phases[0].Latency; first.P50 > 0 && first.P99 > 0 {
+			phases[i].P50Percent, phases[i].P99Percent = percent(l.P50, first.P50), percent(l.P99, first.P99)
+		}
+	}
+	return phases
 }
 
 // count fills in what was measured between the accounts.

@@ -33,6 +33,7 @@ type announcement struct {
 	Address  string // of the bare server and NATS
 	Webhooks string // URLs of the bridge
 	Admin    string
+	NATS     string // of the server in the bridge
 }
 
 // process is one of the servers under test.

@@ -16,6 +16,7 @@ type Report struct {
 	Processors   int           `json:"processors"`
 	Rules        int           `json:"rules"`
 	Names        int           `json:"names"`
+	Body         float64       `json:"body_bytes"` // on average
 	Connections  int           `json:"connections"`
 	Rate         int           `json:"rate"` // of open loops, events/s
 	AtRest       Memory        `json:"bridge_at_rest"`
@@ -74,13 +75,17 @@ type Phase struct {
 	Name    string  `json:"phase"`
 	Events  uint64  `json:"events"`
 	Latency Latency `json:"latency_us"`
+
+	// By how much they are above those of the phase before the outage.
+	P50Percent float64 `json:"p50_percent"`
+	P99Percent float64 `json:"p99_percent"`
 }
 
 // Comparison is the bridge beside the bare server, or beside itself without pushes: the
 // median of the rounds, and their lowest and highest.
 type Comparison struct {
 	Figure  string  `json:"figure"`
-	Unit    string  `json:"unit"` // times: a ratio; µs: a difference
+	Unit    string  `json:"unit"` // times: a ratio; µs, %: a difference
 	Load    string  `json:"load"`
 	Base    string  `json:"base"`
 	Median  float64 `json:"median"`
@@ -162,22 +167,29 @@ func merge(rounds []Measurement) Measurement {
 
 // compare adds how a load differs from another that ran in turns with it.
 func (r *Report) compare(of, base []Measurement) {
-	if len(of) != len(base) {
+	if len(of) == 0 || len(of) != len(base) {
 		return
 	}
 	ratio := func(a, b float64) float64 { return a / b }
-	for _, figure := range []struct {
+	type figure struct {
 		name, unit string
 		compare    func(a, b float64) float64
 		of         func(Measurement) float64
-	}{
+	}
+	figures := []figure{
 		{"events/s", "times", ratio, func(m Measurement) float64 { return m.PerSecond }},
 		{"CPU", "times", ratio, func(m Measurement) float64 { return m.CPU }},
 		{"p50", "times", ratio, func(m Measurement) float64 { return m.Latency.P50 }},
 		{"p50", "µs", func(a, b float64) float64 { return a - b }, func(m Measurement) float64 { return m.Latency.P50 }},
 		{"p99", "times", ratio, func(m Measurement) float64 { return m.Latency.P99 }},
 		{"p99", "µs", func(a, b float64) float64 { return a - b }, func(m Measurement) float64 { return m.Latency.P99 }},
-	} {
+	}
+	if base[0].Server == roleBridge {
+		figures = append(figures,
+			figure{"p50", "%", percent, func(m Measurement) float64 { return m.Latency.P50 }},
+			figure{"p99", "%", percent, func(m Measurement) float64 { return m.Latency.P99 }})
+	}
+	for _, figure := range figures {
 		var rounds []float64
 		for i := range of {
 			if b := figure.of(base[i]); b > 0 { // 0: too short for the kernel's clock
@@ -196,10 +208,13 @@ func (r *Report) compare(of, base []Measurement) {
 	}
 }
 
+// percent is by how much a is above b.
+func percent(a, b float64) float64 { return 100 * (a/b - 1) }
+
 // Print writes the report for people.
 func (r *Report) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%d rules, %d names, %d connections, %d processors, %s\n\n", r.Rules, r.Names, r.Connections, r.Processors, r.Go)
+	fmt.Fprintf(t, "%d rules, %d names, bodies of %.0f bytes, %d connections, %d processors, %s\n\n", r.Rules, r.Names, r.Body, r.Connections, r.Processors, r.Go)
 	fmt.Fprintln(t, "LOAD\tEVENTS\tEVENTS/S\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tCPU µs\tUSER\tSYSTEM\tNATS µs\tLOAD µs\tPEAK MB\tDRAINED s")
 	for _, m := range r.Summary {
 		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\n",
@@ -209,15 +224,19 @@ func (r *Report) Print(w io.Writer) error {
 	fmt.Fprintln(t, "\nLOAD\tBESIDE\tFIGURE\tMEDIAN\tLOWEST\tHIGHEST")
 	for _, c := range r.Comparisons {
 		form := "%s\t%s\t%s\t%.2f\t%.2f\t%.2f times\n"
-		if c.Unit == "µs" {
+		switch c.Unit {
+		case "µs":
 			form = "%s\t%s\t%s\t%+.0f\t%+.0f\t%+.0f µs\n"
+		case "%":
+			form = "%s\t%s\t%s\t%+.1f\t%+.1f\t%+.1f %%\n"
 		}
 		fmt.Fprintf(t, form, c.Load, c.Base, c.Figure, c.Median, c.Lowest, c.Highest)
 	}
 	if len(r.Outage) > 0 {
-		fmt.Fprintln(t, "\nOUTAGE\tEVENTS\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs")
+		fmt.Fprintln(t, "\nOUTAGE\tEVENTS\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tP50 %\tP99 %")
 		for _, p := range r.Outage {
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\n", p.Name, p.Events, p.Latency.P50, p.Latency.P99, p.Latency.P999, p.Latency.Max)
+			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%+.1f\t%+.1f\n",
+				p.Name, p.Events, p.Latency.P50, p.Latency.P99, p.Latency.P999, p.Latency.Max, p.P50Percent, p.P99Percent)
 		}
 	}
 	fmt.Fprintf(t, "\nBRIDGE\tRESIDENT MB\tPEAK MB\tOPEN FILES\tTHREADS\n")

@@ -1,10 +1,58 @@
 package bench
 
 import (
+	"bytes"
+	"math"
 	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
+
+// Pushes and outages are set beside the same load without, in percent.
+func TestPercents(t *testing.T) {
+	measured := func(push int, took time.Duration) Measurement {
+		m := Measurement{Server: roleBridge, Form: keepAlive, Rate: 1000, Push: push, Events: 10, Seconds: 1, PerSecond: 10, latency: newHistogram()}
+		for range m.Events {
+			if err := m.latency.RecordValue(int64(took)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Latency = newLatency(m.latency)
+		return m
+	}
+	r := &Report{}
+	r.add(measured(0, 100*time.Microsecond))
+	r.add(measured(50, 110*time.Microsecond))
+	r.summarize()
+	got := map[string]float64{}
+	for _, c := range r.Comparisons {
+		if c.Unit == "%" {
+			got[c.Figure] = c.Median
+		}
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) < 0.5 } // a histogram has three digits
+	if len(got) != 2 || !near(got["p50"], 10) || !near(got["p99"], 10) {
+		t.Errorf("pushes: %v", got)
+	}
+
+	phases := newPhases([]*hdrhistogram.Histogram{
+		measured(0, 200*time.Microsecond).latency, measured(0, 300*time.Microsecond).latency, measured(0, 150*time.Microsecond).latency,
+	})
+	for i, want := range []float64{0, 50, -25} {
+		if p := phases[i]; !near(p.P50Percent, want) || !near(p.P99Percent, want) || p.Events != 10 {
+			t.Errorf("%+v, want %.0f %%", p, want)
+		}
+	}
+	r.Outage = phases
+	var text bytes.Buffer
+	if err := r.Print(&text); err != nil || !regexp.MustCompile(`during .* \+50\.\d +\+50\.\d\n`).MatchString(text.String()) || !strings.Contains(text.String(), "+10.0 %") && !strings.Contains(text.String(), "+9.9 %") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
 
 // Two rounds of each server: what is summed up, and what is compared.
 func TestSummarize(t *testing.T) {

@@ -14,7 +14,6 @@ const (
 	hookPath   = "/hook"
 	nameFormat = "CD6xx-%08d"
 	digits     = 8
-	args       = "team=red&quality=720p&ref=https%3A%2F%2Fexample.com%2Fshow&token=3f786850e387550fdab836ed7e6dc881de23001b"
 )
 
 // form is how requests come.
@@ -37,31 +36,47 @@ type requests struct {
 type wire struct {
 	text         []byte
 	name, client int
+	body         int // bytes
 }
 
-// newRequests returns webhooks of a sender in bintu's order: every call there is, with
-// custom fields, a secret among them. Bodies are padded to size bytes by one more field.
+// newRequests returns webhooks of a sender in bintu's order, every call there is. Bodies
+// have about 300 bytes with size 0. Otherwise they have size bytes, but for what every call
+// of its kind says of itself, about 100.
 func newRequests(f form, names, size int) *requests {
 	r := &requests{names: uint64(names)}
-	session := webhook.Request{
-		Name: strings.Repeat("N", digits), App: "live", Addr: "17.31.43.214", ClientID: strings.Repeat("C", digits),
-		TCURL: "rtmp://bintu-stream.example.com:1935/live",
-		Type:  "live", Start: "0", Duration: "0", Reset: "0", Time: "46", Timestamp: "46805", BytesIn: "575", BytesOut: "8516372",
-	}
-	session.Name = strings.TrimSuffix(fmt.Sprintf(nameFormat, 0), strings.Repeat("0", digits)) + session.Name
 	for _, call := range []subjects.Call{
 		subjects.Publish, subjects.Play, subjects.UpdatePublish, subjects.UpdatePlay, subjects.PublishDone, subjects.PlayDone,
 	} {
-		session.Call = call
-		custom := args
-		body := webhook.AppendBody(nil, webhook.Bintu, &session, custom)
-		if missing := size - len(body) - len("&pad="); missing > 0 {
-			custom += "&pad=" + strings.Repeat("x", missing)
-			body = webhook.AppendBody(nil, webhook.Bintu, &session, custom)
-		}
-		r.wires = append(r.wires, newWire(f, body))
+		r.wires = append(r.wires, newWire(f, newBody(call, size)))
 	}
 	return r
+}
+
+// newBody returns a webhook with custom fields, a secret among them. For a small size it
+// leaves fields out, for a large one it has one more.
+func newBody(call subjects.Call, size int) []byte {
+	custom := []string{"team=red", "token=3f786850e387550fdab836ed7e6dc881de23001b", "quality=720p", "ref=https%3A%2F%2Fexample.com%2Fshow"}
+	session := webhook.Request{
+		Call: call,
+		Name: strings.TrimSuffix(fmt.Sprintf(nameFormat, 0), strings.Repeat("0", digits)) + strings.Repeat("N", digits),
+		App:  "live", Addr: "17.31.43.214", ClientID: strings.Repeat("C", digits), TCURL: "rtmp://bintu-stream.example.com:1935/live",
+		Type: "live", Start: "0", Duration: "0", Reset: "0", Time: "46", Timestamp: "46805", BytesIn: "575", BytesOut: "8516372",
+	}
+	build := func() []byte { return webhook.AppendBody(nil, webhook.Bintu, &session, strings.Join(custom, "&")) }
+	body := build()
+	if size == 0 {
+		return body
+	}
+	if len(body) > size {
+		session.TCURL = ""
+	}
+	for body = build(); len(body) > size && len(custom) > 0; body = build() {
+		custom = custom[:len(custom)-1]
+	}
+	if missing := size - len(body) - len("&pad="); missing > 0 {
+		custom = append(custom, "pad="+strings.Repeat("x", missing))
+	}
+	return build()
 }
 
 func newWire(f form, body []byte) wire {
@@ -71,10 +86,19 @@ func newWire(f form, body []byte) wire {
 	}
 	head := fmt.Sprintf("POST %s %s\r\nHost: bridge.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\n%sContent-Length: %d\r\n\r\n",
 		hookPath, version, end, len(body))
-	w := wire{text: append([]byte(head), body...)}
+	w := wire{text: append([]byte(head), body...), body: len(body)}
 	w.name = bytes.Index(w.text, []byte(strings.Repeat("N", digits)))
 	w.client = bytes.Index(w.text, []byte(strings.Repeat("C", digits)))
 	return w
+}
+
+// size returns the mean size of a body, in bytes.
+func (r *requests) size() float64 {
+	sum := 0
+	for _, w := range r.wires {
+		sum += w.body
+	}
+	return float64(sum) / float64(len(r.wires))
 }
 
 // next returns the request of event n, valid until the following call. Names come

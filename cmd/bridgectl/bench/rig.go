@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"bintubridge/bridge/receive"
 )
 
 const (
@@ -59,7 +62,15 @@ func (r *rig) start(ctx context.Context) (err error) {
 	if err := pushAll(ctx, r.sink.js, r.opts.Rules); err != nil {
 		return err
 	}
-	if err := r.startBridge(ctx); err != nil {
+	if err := r.startBridge(ctx, "NATS_URL="+r.nats.told.Address); err != nil {
+		return err
+	}
+	return r.awaitRules(ctx)
+}
+
+// startEmbedded brings up a bridge with NATS in it, without rules.
+func (r *rig) startEmbedded(ctx context.Context) (err error) {
+	if err := r.startBridge(ctx, "NATS_URL=", "BRIDGE_EMBEDDED_LISTEN=127.0.0.1:0"); err != nil {
 		return err
 	}
 	return r.awaitRules(ctx)
@@ -74,7 +85,7 @@ func (r *rig) startNATS(ctx context.Context) error {
 	return err
 }
 
-func (r *rig) startBridge(ctx context.Context) error {
+func (r *rig) startBridge(ctx context.Context, env ...string) error {
 	cmd := exec.CommandContext(ctx, r.opts.Bridge) //nolint:gosec // the operator's choice
 	if r.opts.Bridge == "" {
 		var err error
@@ -83,12 +94,21 @@ func (r *rig) startBridge(ctx context.Context) error {
 		}
 	}
 	var err error
-	r.bridge, err = startProcess(roleBridge, cmd, append([]string{
+	r.bridge, err = startProcess(roleBridge, cmd, slices.Concat([]string{
 		"BRIDGE_DATA_DIR=" + filepath.Join(r.dir, "bridge"), "BRIDGE_NAME=bench", "BRIDGE_LOG_FORMAT=json",
 		"BRIDGE_LISTEN=127.0.0.1:0", "BRIDGE_ADMIN_LISTEN=127.0.0.1:0", "BRIDGE_HOOK_PATH=" + hookPath,
-		"NATS_URL=" + r.nats.told.Address,
-	}, r.opts.Env...)...)
+	}, r.room(), env, r.opts.Env)...)
 	return err
+}
+
+// room is what a bridge needs to take all connections from this one address. Those of a load
+// may still be closing when the next begins.
+func (r *rig) room() []string {
+	n := 2 * r.opts.Conns
+	if n <= receive.DefaultMaxPerAddr {
+		return nil
+	}
+	return []string{fmt.Sprintf("BRIDGE_MAX_CONNS=%d", max(n, receive.DefaultMaxConns)), fmt.Sprintf("BRIDGE_MAX_CONNS_PER_ADDR=%d", n)}
 }
 
 // close ends everything, the bridge first.
@@ -126,20 +146,29 @@ type status struct {
 func (r *rig) status(ctx context.Context) (s status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.bridge.told.Admin+"/status", nil)
+	resp, err := r.get(ctx, "/status")
 	if err != nil {
 		return s, fmt.Errorf("status of the bridge: %w", err)
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return s, fmt.Errorf("status of the bridge: %w", errors.Join(err, r.bridge.check()))
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
 		return s, fmt.Errorf("status of the bridge: %s: %w", resp.Status, err)
 	}
 	return s, nil
+}
+
+// get asks the bridge's admin listener.
+func (r *rig) get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.bridge.told.Admin+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, errors.Join(err, r.bridge.check())
+	}
+	return resp, nil
 }
 
 // awaitStatus asks for the bridge's status until it is as wanted.

@@ -16,7 +16,8 @@ import (
 const (
 	eventsBytes = 64 << 30 // limit of the stream; one load has to fit
 	rulesBytes  = 16 << 30
-	readTimeout = 30 * time.Second
+	patience    = 30 * time.Second
+	purgeEvery  = 50_000 // events read
 )
 
 // sink is the events' stream as the bench counts it.
@@ -24,17 +25,18 @@ type sink struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	stream   jetstream.Stream
-	last     uint64 // stream sequence up to which all is counted
-	expected uint64 // sequence of the next event in the bridge's spool
+	last     uint64        // stream sequence up to which all is counted
+	expected uint64        // sequence of the next event in the bridge's spool
+	patience time.Duration // for the next event, and for a purge
 }
 
-// openSink makes all streams and buckets on a new server.
+// openSink makes the streams and buckets that are missing on the server.
 func openSink(ctx context.Context, url string) (*sink, error) {
 	nc, err := nats.Connect(url, nats.Name("bridgectl bench"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
-	s := &sink{nc: nc, expected: 1}
+	s := &sink{nc: nc, expected: 1, patience: patience}
 	if err := s.open(ctx); err != nil {
 		nc.Close()
 		return nil, err
@@ -66,8 +68,7 @@ func (s *sink) stored(ctx context.Context) (uint64, error) {
 }
 
 // check reads what came since the last check and compares it with the answers, event by
-// event. Then it makes room, but for the last event: by that one a bridge sees that its
-// stream is still the same.
+// event.
 func (s *sink) check(ctx context.Context, got answers) error {
 	n, err := s.stored(ctx)
 	if err != nil {
@@ -77,18 +78,11 @@ func (s *sink) check(ctx context.Context, got answers) error {
 	if err := s.read(ctx, n, book); err != nil {
 		return err
 	}
-	if err := book.compare(got); err != nil {
-		return err
-	}
-	s.last += n
-	s.expected += n
-	if err := s.stream.Purge(ctx, jetstream.WithPurgeKeep(1)); err != nil {
-		return fmt.Errorf("purge stream %s: %w", subjects.StreamEvents, err)
-	}
-	return nil
+	return book.compare(got)
 }
 
-// read gives the next n events of the stream to book.
+// read gives the next n events of the stream to book. It makes room as it goes, but keeps
+// the last event: by that one a bridge sees that its stream is still the same.
 func (s *sink) read(ctx context.Context, n uint64, book *ledger) error {
 	if n == 0 {
 		return nil
@@ -104,14 +98,36 @@ func (s *sink) read(ctx context.Context, n uint64, book *ledger) error {
 		return fmt.Errorf("read stream %s: %w", subjects.StreamEvents, err)
 	}
 	defer messages.Stop()
-	for range n {
-		msg, err := messages.Next(jetstream.NextMaxWait(readTimeout))
+	defer context.AfterFunc(ctx, messages.Stop)()
+	for i := range n {
+		msg, err := messages.Next(jetstream.NextMaxWait(s.patience))
+		if errors.Is(err, nats.ErrTimeout) {
+			return fmt.Errorf("%w: %d of %d came, and none for %s", errCount, i, n, s.patience)
+		}
 		if err != nil {
-			return fmt.Errorf("read stream %s: %w", subjects.StreamEvents, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("read stream %s, after %d of %d events: %w", subjects.StreamEvents, i, n, errors.Join(ctx.Err(), err))
 		}
 		if err := book.add(msg.Headers().Get(subjects.HeaderMsgID), msg.Subject()); err != nil {
 			return err
 		}
+		s.last++
+		s.expected++
+		if (i+1)%purgeEvery != 0 && i+1 != n {
+			continue
+		}
+		if err := s.makeRoom(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom purges what was read. A server that is busy with its disk may take its time.
+func (s *sink) makeRoom(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(s.last)); err != nil {
+		return fmt.Errorf("purge stream %s: %w", subjects.StreamEvents, err)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type usage struct {
 	user, system time.Duration
 	peak         int64 // highest resident memory, bytes
 	resident     int64 // bytes
+	anonymous    int64 // of them what is in no file
 	threads      int
 	files        int // open descriptors
 }
@@ -82,6 +83,8 @@ func (u *usage) parseStatus(status []byte) error {
 			to = &u.peak
 		case "VmRSS":
 			to = &u.resident
+		case "RssAnon":
+			to = &u.anonymous
 		case "Threads":
 			to = &threads
 		default:
@@ -98,8 +101,8 @@ func (u *usage) parseStatus(status []byte) error {
 		u.threads += int(threads)
 		found++
 	}
-	if found != 3 {
-		return fmt.Errorf("%w: it has no VmHWM, VmRSS or Threads", errProc)
+	if found != 4 {
+		return fmt.Errorf("%w: it has no VmHWM, VmRSS, RssAnon or Threads", errProc)
 	}
 	return nil
 }

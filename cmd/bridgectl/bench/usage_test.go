@@ -35,8 +35,8 @@ func TestParseStat(t *testing.T) {
 
 func TestParseStatus(t *testing.T) {
 	var u usage
-	err := u.parseStatus([]byte("Name:\tbridge\nVmPeak:\t  900 kB\nVmHWM:\t   20 kB\nVmRSS:\t   10 kB\nThreads:\t9\n"))
-	if err != nil || u.peak != 20<<10 || u.resident != 10<<10 || u.threads != 9 {
+	err := u.parseStatus([]byte("Name:\tbridge\nVmPeak:\t  900 kB\nVmHWM:\t   20 kB\nVmRSS:\t   10 kB\nRssAnon:\t    4 kB\nThreads:\t9\n"))
+	if err != nil || u.peak != 20<<10 || u.resident != 10<<10 || u.anonymous != 4<<10 || u.threads != 9 {
 		t.Errorf("got %+v, %v", u, err)
 	}
 	for _, text := range []string{"Name:\tbridge\nVmRSS:\t 10 kB\nThreads:\t1\n", "VmHWM:\tmany kB\n", ""} {
@@ -60,7 +60,7 @@ func TestReadUsage(t *testing.T) {
 	if got := u.user + u.system; got < before-ticks || got > after+ticks {
 		t.Errorf("%s of processor time, getrusage says %s to %s", got, before, after)
 	}
-	if u.resident <= 0 || u.peak < u.resident || u.threads < 1 || u.files < 3 {
+	if u.resident <= 0 || u.anonymous <= 0 || u.anonymous > u.resident || u.peak < u.resident || u.threads < 1 || u.files < 3 {
 		t.Errorf("got %+v", u)
 	}
 	if _, err := readUsage(0); !errors.Is(err, os.ErrNotExist) {
