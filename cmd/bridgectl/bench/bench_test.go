@@ -55,6 +55,9 @@ func TestRun(t *testing.T) {
 		if m.PerSecond <= 0 || m.Latency.P50 <= 0 || m.Latency.P50 > m.Latency.P99 || m.Latency.P99 > m.Latency.P999 || m.Latency.P999 > m.Latency.Max || m.Memory.Peak <= 0 {
 			t.Errorf("%s: %+v", m.title(), m)
 		}
+		if (m.Server == roleBridge) != (m.Stored > 300) { // the body, an envelope and headers
+			t.Errorf("%s: %.0f bytes an event in the stream", m.title(), m.Stored)
+		}
 		if (m.Push > 0) != (m.PushedPerSecond > 0) {
 			t.Errorf("%s: %.0f pushes/s", m.title(), m.PushedPerSecond)
 		}

@@ -97,6 +97,9 @@ func (r *rig) settle(ctx context.Context, m *Measurement, got answers) (accounts
 		return accounts{}, err
 	}
 	m.DrainSeconds = time.Since(began).Seconds()
+	if m.Stored, err = r.sink.eventBytes(ctx); err != nil {
+		return accounts{}, err
+	}
 	return r.accounts(m.Server)
 }
 

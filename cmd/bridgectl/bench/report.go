@@ -49,6 +49,7 @@ type Measurement struct {
 	Backlog         uint64  `json:"backlog"`                     // answered and not stored when the load ended
 	DrainSeconds    float64 `json:"drain_seconds"`               // until they were acked
 	PushedPerSecond float64 `json:"pushed_per_second,omitempty"` // rules
+	Stored          float64 `json:"stored_bytes,omitempty"`      // an event takes in the stream
 	Memory          Memory  `json:"memory"`
 
 	latency *hdrhistogram.Histogram
@@ -141,7 +142,7 @@ func merge(rounds []Measurement) Measurement {
 	sum.Round, sum.latency = 0, newHistogram()
 	sum.Events, sum.Refused, sum.Seconds, sum.Backlog = 0, 0, 0, 0
 	var cpu [5]float64 // µs of all events
-	var pushed float64
+	var pushed, stored float64
 	for _, m := range rounds {
 		sum.Events += m.Events
 		sum.Refused += m.Refused
@@ -153,6 +154,7 @@ func merge(rounds []Measurement) Measurement {
 			cpu[i] += c * float64(m.Events)
 		}
 		pushed += m.PushedPerSecond * m.Seconds
+		stored += m.Stored * float64(m.Events)
 		if m.Memory.Peak > sum.Memory.Peak {
 			sum.Memory = m.Memory
 		}
@@ -160,6 +162,7 @@ func merge(rounds []Measurement) Measurement {
 	for i, to := range [...]*float64{&sum.CPU, &sum.UserCPU, &sum.SystemCPU, &sum.NATSCPU, &sum.GeneratorCPU} {
 		*to = cpu[i] / max(float64(sum.Events), 1)
 	}
+	sum.Stored = stored / max(float64(sum.Events), 1)
 	sum.PerSecond, sum.PushedPerSecond = float64(sum.Events)/sum.Seconds, pushed/sum.Seconds
 	sum.Latency = newLatency(sum.latency)
 	return sum
@@ -215,11 +218,11 @@ func percent(a, b float64) float64 { return 100 * (a/b - 1) }
 func (r *Report) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "%d rules, %d names, bodies of %.0f bytes, %d connections, %d processors, %s\n\n", r.Rules, r.Names, r.Body, r.Connections, r.Processors, r.Go)
-	fmt.Fprintln(t, "LOAD\tEVENTS\tEVENTS/S\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tCPU µs\tUSER\tSYSTEM\tNATS µs\tLOAD µs\tPEAK MB\tDRAINED s")
+	fmt.Fprintln(t, "LOAD\tEVENTS\tEVENTS/S\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tCPU µs\tUSER\tSYSTEM\tNATS µs\tLOAD µs\tPEAK MB\tDRAINED s\tSTORED B")
 	for _, m := range r.Summary {
-		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\n",
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\t%.0f\n",
 			m.title(), m.Events, m.PerSecond, m.Latency.P50, m.Latency.P99, m.Latency.P999, m.Latency.Max,
-			m.CPU, m.UserCPU, m.SystemCPU, m.NATSCPU, m.GeneratorCPU, megabytes(m.Memory.Peak), m.DrainSeconds)
+			m.CPU, m.UserCPU, m.SystemCPU, m.NATSCPU, m.GeneratorCPU, megabytes(m.Memory.Peak), m.DrainSeconds, m.Stored)
 	}
 	fmt.Fprintln(t, "\nLOAD\tBESIDE\tFIGURE\tMEDIAN\tLOWEST\tHIGHEST")
 	for _, c := range r.Comparisons {

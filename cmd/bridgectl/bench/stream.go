@@ -67,6 +67,16 @@ func (s *sink) stored(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq - s.last, nil
 }
 
+// eventBytes returns how many bytes an event takes in the stream on average, with subject
+// and headers, as the server counts them against the stream's limit.
+func (s *sink) eventBytes(ctx context.Context) (float64, error) {
+	info, err := s.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", subjects.StreamEvents, err)
+	}
+	return float64(info.State.Bytes) / float64(max(info.State.Msgs, 1)), nil
+}
+
 // check reads what came since the last check and compares it with the answers, event by
 // event.
 func (s *sink) check(ctx context.Context, got answers) error {
