@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"bintubridge/bridge/buildinfo"
 	"bintubridge/subjects"
 )
 
@@ -252,7 +253,7 @@ const (
 func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 	r, s := b.rules.Status(), b.spool.Stats()
 	status := subjects.BridgeStatus{
-		Bridge: b.cfg.Name, Version: version(), Dialect: b.cfg.Dialect.String(),
+		Bridge: b.cfg.Name, Version: buildinfo.Read().Version, Dialect: b.cfg.Dialect.String(),
 		Rules: subjects.BridgeRules{
 			Bucket: b.cfg.RulesBucket, BucketCreated: r.Created, Source: string(r.Source), Revision: r.Revision,
 			AgeMS: r.AgeMS, Stale: r.Stale, Trouble: r.Trouble,

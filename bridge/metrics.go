@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bintubridge/bridge/buildinfo"
 	"bintubridge/subjects"
 )
 
@@ -35,7 +36,9 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	m.rules(gauge)
 	m.keys(counter, gauge)
 	m.nats(counter, gauge)
-	gauge(desc("build_info", "1, with the version this bridge was built from.", "version"), 1, version())
+	build := buildinfo.Read()
+	gauge(desc("build_info", "1, with the version, the commit and the Go this bridge was built from.", "version", "revision", "go_version"),
+		1, build.Version, build.Revision, build.Go)
 }
 
 // truth is how a gauge says yes and no.

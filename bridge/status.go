@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bintubridge/bridge/admin"
+	"bintubridge/bridge/buildinfo"
 	"bintubridge/bridge/forward"
 	"bintubridge/bridge/keys"
 	"bintubridge/bridge/receive"
@@ -52,7 +52,7 @@ func (b *Bridge) status() any {
 	checks := b.ready()
 	publishing, watching := b.publishing.state(), b.watching.state()
 	s := status{
-		Bridge: b.cfg.Name, Version: version(), Started: b.history.started, Ready: true, Checks: checks,
+		Bridge: b.cfg.Name, Version: buildinfo.Read().Version, Started: b.history.started, Ready: true, Checks: checks,
 		Lost:   b.lost(),
 		Recent: b.history.recent(), SpoolMax: int64(b.cfg.SpoolMaxBytes),
 		Receive: b.receiver.Stats(), Rules: b.rules.Status(), Keys: b.keys.Status(), Spool: b.spool.Stats(), Forward: b.forwarder.Stats(),
@@ -180,23 +180,6 @@ func (b *Bridge) natsReady() admin.Check {
 func (b *Bridge) provisionReady() admin.Check {
 	s := b.provision.status.Load().String()
 	return admin.Check{Name: "streams", OK: true, Degraded: s != "", Detail: s}
-}
-
-// version is the module's version, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return "devel"
 }
 
 func (b *Bridge) adminConfig(contract []byte) admin.Config {

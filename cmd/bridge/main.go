@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"bintubridge/bridge"
+	"bintubridge/bridge/admin"
+	"bintubridge/bridge/buildinfo"
 )
 
 func main() {
@@ -22,10 +24,15 @@ func main() {
 
 func run() error {
 	health := flag.Bool("health", false, "ask the bridge that runs with this environment whether it is ready, and exit 0 or 1")
+	version := flag.Bool("version", false, "show what this program was built from, as the argument version does")
 	flag.Usage = func() {
-		fmt.Printf("usage: bridge [-health]\n\nAnswers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n%s", bridge.Usage())
+		fmt.Printf("usage: bridge [-health | -version]\n\nAnswers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n%s", bridge.Usage())
 	}
 	flag.Parse()
+	if *version || flag.NArg() == 1 && flag.Arg(0) == "version" {
+		fmt.Print(buildinfo.Read().Text("bridge"))
+		return nil
+	}
 	if flag.NArg() > 0 {
 		return fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flag.Arg(0))
 	}
@@ -38,7 +45,7 @@ func run() error {
 	context.AfterFunc(ctx, stop) // from the first signal on, the next one kills
 
 	if *health {
-		return bridge.Health(ctx, cfg)
+		return admin.Probe(ctx, cfg.AdminListen)
 	}
 	log := bridge.NewLog(cfg, os.Stderr)
 	for _, name := range bridge.Unknown(os.Environ()) {

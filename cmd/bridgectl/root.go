@@ -66,7 +66,7 @@ repair needs a stopped bridge. redrive needs NATS, which with the embedded serve
 means a running bridge.`)
 	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
 	root.AddCommand(newSetup(getenv), newRules(getenv), newExplain(getenv), newStatus(getenv), newTail(getenv), spool, newToken(getenv),
-		newWebhook(getenv), newSimulate(getenv), newAsyncAPI(), newBench(), newBenchServe())
+		newWebhook(getenv), newSimulate(getenv), newAsyncAPI(), newVersion(), newBench(), newBenchServe())
 	return root
 }
 

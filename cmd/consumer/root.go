@@ -13,6 +13,6 @@ environment; consumer NAME -h lists the variables.`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSessions(environ), newAnalytics(environ), newNotify(environ), newChat(environ), newRedrive(environ))
+	root.AddCommand(newSessions(environ), newAnalytics(environ), newNotify(environ), newChat(environ), newRedrive(environ), newHealth(environ), newVersion())
 	return root
 }

@@ -90,7 +90,7 @@ func (c commonConfig) serve(ctx context.Context, name string, log *slog.Logger, 
 	defer js.Conn().Close()
 	s := service{js: js, monitor: consumers.NewMonitor(), log: log}
 	server, err := admin.New(admin.Config{
-		Loopback: true, Log: log, Collectors: []prometheus.Collector{s.monitor},
+		Loopback: true, Log: log, Collectors: []prometheus.Collector{s.monitor, buildMetric()},
 		Ready: func() []admin.Check { return checks(s.monitor) },
 	})
 	if err != nil {

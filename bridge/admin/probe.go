@@ -1,7 +1,8 @@
-package bridge
+package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,14 +11,17 @@ import (
 	"time"
 )
 
-// Health asks the bridge that runs with this configuration on this machine
-// whether it is ready. It is what a container's health check runs.
-func Health(ctx context.Context, cfg Config) error {
+// Probe asks the admin listener of this machine that was configured as listen, host:port, whether
+// its program is ready. It is what a container's health check runs.
+func Probe(ctx context.Context, listen string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	host, port, err := net.SplitHostPort(cfg.AdminListen)
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return fmt.Errorf("BRIDGE_ADMIN_LISTEN: %w", err)
+		return fmt.Errorf("health: %w", err)
+	}
+	if port == "0" {
+		return errors.New("health: port 0 is any free one; to be asked, the program needs one of its own")
 	}
 	if host == "" || host == "0.0.0.0" || host == "::" {
 		host = "localhost"
@@ -28,7 +32,7 @@ func Health(ctx context.Context, cfg Config) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("health: no bridge answers: %w", err)
+		return fmt.Errorf("health: nobody answers: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<10))
