@@ -22,7 +22,8 @@ import (
 
 const timeout = 30 * time.Second
 
-// binary is the real program, built once with the flags of the Dockerfile.
+// binary is the real program, built once with the flags of the Dockerfile, and the other programs
+// of the image beside it.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "bridge")
-	build, err := dockerBuild(binary)
+	build, err := dockerBuild(dir)
 	if err == nil {
 		var out []byte
 		if out, err = build.CombinedOutput(); err != nil {
