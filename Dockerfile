@@ -19,8 +19,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/bridge /out/bridgectl /out/consumer /
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
-ENV BRIDGE_DATA_DIR=/data BRIDGE_LISTEN=:8080 BRIDGE_ADMIN_LISTEN=:8081
-ENV CONSUMER_ADMIN_LISTEN=:8081 CONSUMER_ANALYTICS_DSN=sqlite:///data/analytics.db
+WORKDIR /data
+ENV BRIDGE_DATA_DIR=/data BRIDGE_LISTEN=:8080 BRIDGE_ADMIN_LISTEN=:8081 CONSUMER_ADMIN_LISTEN=:8081
 VOLUME /data
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bridge", "-health"]

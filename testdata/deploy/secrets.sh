@@ -1,0 +1,17 @@
+#!/bin/sh
+# Makes the secrets of a deployment: secrets.sh DIR. What is there already stays as it is.
+# The folder is closed to others; its files are not, because programs in containers run as
+# users that this machine does not know.
+set -eu
+dir=$1
+mkdir -p "$dir"
+chmod 700 "$dir"
+umask 022
+for name in admin_password bridge_password rules_password sessions_password consumer_password hook_secret admin_token; do
+  # A letter first: NATS takes a variable of its environment that begins with a digit for a number.
+  [ -s "$dir/$name" ] || printf 's%s' "$(openssl rand -hex 24)" >"$dir/$name"
+done
+# The same passwords as NATS reads them: variables of users.conf.
+for role in admin bridge rules sessions consumer; do
+  printf '%s_PASSWORD: "%s"\n' "$(echo $role | tr a-z A-Z)" "$(cat "$dir/${role}_password")"
+done >"$dir/nats_passwords.conf"
