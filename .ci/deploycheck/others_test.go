@@ -11,6 +11,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -44,8 +45,13 @@ type values struct {
 // What users.conf takes from the environment comes from a secret that is there.
 func TestNATSValues(t *testing.T) {
 	var v values
-	if err := yaml.UnmarshalStrict(read(t, "k8s/nats-values.yaml"), &v); err != nil {
+	text, err := yaml.YAMLToJSONStrict(read(t, "k8s/nats-values.yaml"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	unknown, err := json.UnmarshalStrict(text, &v) // unlike yaml's it tells fileStore from filestore
+	if err != nil || unknown != nil {
+		t.Fatal(err, unknown)
 	}
 	if v.Config.Merge["00$include"] != "users.conf" || !v.Config.JetStream.Enabled || !v.Config.Cluster.Enabled {
 		t.Errorf("config %+v", v.Config)
@@ -87,7 +93,7 @@ func project(t *testing.T, files ...string) *types.Project {
 }
 
 func TestCompose(t *testing.T) {
-	made := map[string]bool{"nats_passwords.conf": true}
+	made := map[string]bool{"nats_passwords": true}
 	for _, m := range regexp.MustCompile(`for name in ([a-z_ ]+); do`).FindAllSubmatch(read(t, "secrets.sh"), 1) {
 		for _, name := range strings.Fields(string(m[1])) {
 			made[name] = true

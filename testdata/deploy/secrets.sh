@@ -11,7 +11,7 @@ for name in admin_password bridge_password rules_password sessions_password cons
   # A letter first: NATS takes a variable of its environment that begins with a digit for a number.
   [ -s "$dir/$name" ] || printf 's%s' "$(openssl rand -hex 24)" >"$dir/$name"
 done
-# The same passwords as NATS reads them: variables of users.conf.
+# The same passwords as variables of users.conf, for the shell that starts NATS.
 for role in admin bridge rules sessions consumer; do
-  printf '%s_PASSWORD: "%s"\n' "$(echo $role | tr a-z A-Z)" "$(cat "$dir/${role}_password")"
-done >"$dir/nats_passwords.conf"
+  printf '%s_PASSWORD=%s\n' "$(echo $role | tr a-z A-Z)" "$(cat "$dir/${role}_password")"
+done >"$dir/nats_passwords"
