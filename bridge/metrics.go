@@ -100,7 +100,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 	for reason, n := range map[string]uint64{
 		"caller": s.Forbidden, "path": s.NotFound, "method": s.WrongMethod, "malformed": s.Malformed,
 		"truncated": s.Truncated, "timeout": s.TimedOut, "body_too_large": s.BodyTooLarge,
-		"header_too_large": s.HeaderTooLarge, "overloaded": s.Overloaded, "crowded": s.Crowded, "tls": s.HandshakeFailed, "panic": s.Panics,
+		"header_too_large": s.HeaderTooLarge, "overloaded": s.Overloaded, "crowded": s.Crowded, "displaced": s.Displaced, "tls": s.HandshakeFailed, "panic": s.Panics,
 	} {
 		counter(refused, n, reason)
 	}

@@ -50,6 +50,7 @@ const (
 	headerTooLarge
 	overloaded
 	crowded
+	displaced
 	handshakeFailed
 	numOutcomes
 )
@@ -75,7 +76,8 @@ var outcomes = [numOutcomes]struct {
 	headerTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "header too large"},
 	overloaded:      {http.StatusServiceUnavailable, "too many connections"},
 	crowded:         {http.StatusServiceUnavailable, "too many connections from one address"},
-	handshakeFailed: {0, "TLS handshake failed"}, // closed without a reply
+	displaced:       {0, "another connection needed its place"}, // closed without a reply, as the next
+	handshakeFailed: {0, "TLS handshake failed"},
 }
 
 // outcome returns the outcome of a Handler's answer. An answer this package

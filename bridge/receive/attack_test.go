@@ -24,10 +24,10 @@ type besieged struct {
 	turns atomic.Int64 // connections the attackers made
 }
 
-// attack keeps a connection from 127.0.0.2 busy with play, and makes another a pause
+// attack keeps a connection from an address busy with play, and makes another a pause
 // after it ended.
-func (b *besieged) attack(pause time.Duration, play func(net.Conn)) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: patience}
+func (b *besieged) attack(from net.IP, pause time.Duration, play func(net.Conn)) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: patience}
 	b.waves.Go(func() {
 		for {
 			c, err := d.Dial("tcp", b.addr)
@@ -99,25 +99,32 @@ func tail(took []time.Duration) string {
 	return fmt.Sprintf("median %v, p99 %v, most %v", took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 }
 
+// siege returns how many connections attack, how many good calls are made meanwhile, and
+// against which limits: small ones, or those that BRIDGE_TEST_SLOWLORIS asks for.
+func siege(t *testing.T, small Config) (attackers, calls int, cfg Config) {
+	t.Helper()
+	text := os.Getenv("BRIDGE_TEST_SLOWLORIS")
+	if text == "" {
+		return 300, 300, small
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("BRIDGE_TEST_SLOWLORIS=%q: want a number of connections", text)
+	}
+	return n, 5000, Config{}
+}
+
 // TestSlowloris has one address open more connections than there are places, each with
 // half a request, and asks meanwhile as bintu does. BRIDGE_TEST_SLOWLORIS=5000 sets
 // the number of connections, against the default limits.
 func TestSlowloris(t *testing.T) {
-	attackers, calls := 300, 300
-	cfg := Config{MaxConns: 256, MaxConnsPerAddr: 64, ReadTimeout: time.Second}
-	if text := os.Getenv("BRIDGE_TEST_SLOWLORIS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("BRIDGE_TEST_SLOWLORIS=%q: want a number of connections", text)
-		}
-		attackers, calls, cfg = n, 5000, Config{}
-	}
+	attackers, calls, cfg := siege(t, Config{MaxConns: 256, MaxConnsPerAddr: 64, ReadTimeout: time.Second})
 	h := &recorder{}
 	s, addr := started(t, cfg, h)
 	b := &besieged{addr: addr, over: make(chan struct{})}
 	quiet := b.good(t, calls)
 	for range attackers {
-		b.attack(time.Second, b.drip)
+		b.attack(net.IPv4(127, 0, 0, 2), time.Second, b.drip)
 	}
 	eventually(t, "the attackers have what they can get", func() bool {
 		return b.turns.Load() >= int64(attackers) && s.Stats().Crowded+s.Stats().Overloaded > 0
@@ -133,6 +140,36 @@ func TestSlowloris(t *testing.T) {
 	}
 	t.Logf("before the attack: %s", tail(quiet))
 	t.Logf("under %d connections (%d opened, %d turned away): %s", attackers, b.turns.Load(), got.Crowded, tail(during))
+}
+
+// TestSlowlorisFromManyAddresses has 64 addresses, none of which has more connections than
+// it may, hold more half requests than there are places. Those who ask get one all the same;
+// a caller that asked before and keeps its connection keeps it.
+func TestSlowlorisFromManyAddresses(t *testing.T) {
+	const addresses = 64
+	attackers, calls, cfg := siege(t, Config{MaxConns: 128, MaxConnsPerAddr: 32})
+	s, addr := started(t, cfg, &recorder{})
+	places := s.cfg.MaxConns
+	b := &besieged{addr: addr, over: make(chan struct{})}
+	kept := dial(t, addr)
+	expectKept(t, kept, "/hook")
+	quiet := b.good(t, calls)
+	for i := range max(attackers, places+addresses) {
+		b.attack(net.IPv4(127, 0, 1, byte(1+i%addresses)), time.Second, b.drip)
+	}
+	eventually(t, "all places are taken and wanted", func() bool { return s.Stats().Displaced > 0 })
+	during := b.good(t, calls)
+	if err := kept.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	expectKept(t, kept, "/hook")
+	b.end()
+	got := s.Stats()
+	if got.Overloaded+got.Crowded+got.Panics != 0 || got.Accepted != uint64(2*calls+2) {
+		t.Errorf("%d calls were accepted, want %d: %+v", got.Accepted, 2*calls+2, got)
+	}
+	t.Logf("before the attack: %s", tail(quiet))
+	t.Logf("under %d half requests (%d opened, %d displaced): %s", max(attackers, places+addresses), b.turns.Load(), got.Displaced, tail(during))
 }
 
 // TestFloodOfNonsense sends what no webhook looks like, as fast as a few
@@ -162,7 +199,7 @@ func TestFloodOfNonsense(t *testing.T) {
 	for _, shape := range shapes {
 		r := rand.New(rand.NewPCG(seed, 0))
 		seed++
-		b.attack(10*time.Millisecond, func(c net.Conn) {
+		b.attack(net.IPv4(127, 0, 0, 2), 10*time.Millisecond, func(c net.Conn) {
 			_ = c.SetDeadline(time.Now().Add(patience))
 			_, _ = io.WriteString(c, shape(r)) // the server may have hung up
 			_, _ = io.Copy(io.Discard, c)

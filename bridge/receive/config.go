@@ -45,7 +45,7 @@ type Config struct {
 	TLS *tls.Config
 
 	MaxBody  int // bytes of a body
-	MaxConns int // open connections
+	MaxConns int // open connections; see room for who has to go when there are more
 
 	// MaxConnsPerAddr is how many of MaxConns one address may have open, an IPv6
 	// network of 64 bits counting as one. Peers in AllowFrom and TrustedProxies

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"container/ring"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,11 +36,19 @@ type conn struct {
 	readErr error // why reading ended inside a request
 	linger  bool  // part of the request is unread, Close must not reset the connection
 
+	// Owned by the Server's mu.
+	place  ring.Ring // in room
+	placed bool      // counted among serving
+
 	mu       sync.Mutex
 	waiting  bool      // for the first byte of a request; written by the serving goroutine alone, which reads it without mu
 	readBy   time.Time // the deadline fasthttp asked for
 	draining bool
 	lastCall time.Time // with draining: when waiting ends
+
+	answering bool // a whole request, until its reply is written
+	asked     bool // since yield was last called
+	displaced bool // the place is given up: nothing is answered any more
 }
 
 func newConn(socket net.Conn, tlsConfig *tls.Config, counters *counters) *conn {
@@ -89,6 +98,7 @@ func (c *conn) setWaiting(waiting bool) {
 	}
 	c.waiting = waiting
 	if waiting {
+		c.answering = false
 		c.counters.inFlight.Add(-1)
 		return
 	}
@@ -100,8 +110,37 @@ func (c *conn) setWaiting(waiting bool) {
 	}
 }
 
+// answer notes that a whole request is going to be answered. It returns false when
+// the connection has lost its place before.
+func (c *conn) answer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answering, c.asked = !c.displaced, true
+	return c.answering
+}
+
+// yield gives the connection's place up, unless a request is being answered or was since
+// yield was last called. Other goroutines call it; the caller kills the connection.
+func (c *conn) yield() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answering || c.asked {
+		c.asked = false
+		return false
+	}
+	c.displaced = true
+	return true
+}
+
+// isDisplaced reports whether the connection has lost its place.
+func (c *conn) isDisplaced() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.displaced
+}
+
 // drain makes a waiting connection end at deadline unless a request begins
-// before. It is the only method other goroutines call, besides kill.
+// before. Other goroutines call it, and yield and kill, and nothing else.
 func (c *conn) drain(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +187,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write is net.Conn's, counting replies that did not get out.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	if err != nil {
+	if err != nil && !c.isDisplaced() {
 		c.counters.unsent.Add(1)
 	}
 	return n, err

@@ -5,8 +5,9 @@
 // A request passes these checks in this order. The first that fails decides
 // the reply, and nothing that fails one reaches the Handler:
 //
-//	connection   more than MaxConns open, or more
-//	             than MaxConnsPerAddr of its address 503, closed
+//	connection   more than MaxConnsPerAddr of its
+//	             address, or MaxConns in all and each
+//	             has a request being answered       503, closed
 //	framing      malformed or cut short             400, closed
 //	             too slow (ReadTimeout)             408, closed
 //	             body over MaxBody                  413, closed, the rest unread
@@ -22,6 +23,9 @@
 // the stream. HTTP/1.0 connections are always closed after the reply: the
 // sender reads until the close. The Handler sees whole bodies only: a
 // body that ends early or breaks its framing is answered by this package.
+//
+// When MaxConns are open, a new connection gets the place of one that has no request
+// being answered, which is closed: see room.
 //
 // Each connection has one goroutine, owned by the Server and joined by
 // Shutdown. A request that passes every check allocates nothing here.

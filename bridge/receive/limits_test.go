@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -125,10 +126,11 @@ func TestStrangersTakeNoPlace(t *testing.T) {
 }
 
 func TestMaxConns(t *testing.T) {
-	h := &recorder{}
+	h := newGated()
 	s, addr := started(t, Config{MaxConns: 1}, h)
 	first := dial(t, addr)
-	expectKept(t, first, "/hook")
+	send(t, first, post("/hook", "a=1"))
+	<-h.entered // being answered: its place is its own
 
 	second := dial(t, addr)
 	send(t, second, post("/hook", "a=1"))
@@ -141,14 +143,16 @@ func TestMaxConns(t *testing.T) {
 	expectClosed(t, dial(t, addr)) // no room even for a reply
 	s.mu.Lock()
 	s.turned -= maxTurnedAway
+	if n := s.crowd.served[netip.MustParseAddr("127.0.0.1")]; n != 1 {
+		t.Errorf("%d connections are counted for their address, want the one that is served", n)
+	}
 	s.mu.Unlock()
 
-	if got := h.taken(); len(got) != 1 {
-		t.Errorf("the Handler got %q", got)
+	if got := s.Stats(); got.Overloaded != 2 || got.Displaced != 0 {
+		t.Errorf("Overloaded = %d, Displaced = %d, want 2 and 0", got.Overloaded, got.Displaced)
 	}
-	if n := s.Stats().Overloaded; n != 2 {
-		t.Errorf("Overloaded = %d, want 2", n)
-	}
+	close(h.release)
+	expect(t, first, ok)
 	_ = first.Close()
 	eventually(t, "the place free again", func() bool { return s.Stats().Open == 0 })
 	expectKept(t, dial(t, addr), "/hook")

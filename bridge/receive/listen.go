@@ -102,7 +102,11 @@ func (s *Server) start(socket net.Conn) {
 		s.placeStranger(c)
 		return
 	}
-	refusal, ok := s.place(c)
+	refusal, outgoing, ok := s.place(c)
+	if outgoing != nil {
+		s.refuseConn(displaced, outgoing)
+		outgoing.kill()
+	}
 	if ok {
 		return
 	}
@@ -112,23 +116,42 @@ func (s *Server) start(socket net.Conn) {
 	}
 }
 
-// place has c served, unless there is no room, or none for its address. After
+// place has c served, unless there is no room, or none for its address. When all
+// places are taken it gives c that of another connection, which the caller kills. After
 // Shutdown began it closes c.
-func (s *Server) place(c *conn) (refusal outcome, ok bool) {
+func (s *Server) place(c *conn) (refusal outcome, outgoing *conn, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.draining.Load():
+	if s.draining.Load() {
 		c.kill()
-		return 0, true
-	case s.serving >= s.cfg.MaxConns:
-		return overloaded, false
-	case !s.crowd.enter(c.peer):
-		return crowded, false
+		return 0, nil, true
+	}
+	if !s.crowd.enter(c.peer) {
+		return crowded, nil, false
+	}
+	if s.serving >= s.cfg.MaxConns {
+		if outgoing = s.room.yielding(s.cfg.MaxConns); outgoing == nil {
+			s.crowd.leave(c.peer)
+			return overloaded, nil, false
+		}
+		s.vacate(outgoing)
 	}
 	s.serving++
-	s.run(c, s.serve, func() { s.serving--; s.crowd.leave(c.peer) })
-	return 0, true
+	c.placed = true
+	s.room.enter(c)
+	s.run(c, s.serve, func() { s.vacate(c) })
+	return 0, outgoing, true
+}
+
+// vacate gives c's place back, if it has one. The caller holds mu.
+func (s *Server) vacate(c *conn) {
+	if !c.placed {
+		return
+	}
+	c.placed = false
+	s.room.leave(c)
+	s.crowd.leave(c.peer)
+	s.serving--
 }
 
 // placeStranger has c served among the few that are turned away: a stranger gets
@@ -189,7 +212,9 @@ func (s *Server) serve(c *conn) {
 		}
 	}()
 	if err := c.handshake(time.Now().Add(s.cfg.ReadTimeout)); err != nil {
-		s.refuseConn(handshakeFailed, c)
+		if !c.isDisplaced() { // else it has been counted
+			s.refuseConn(handshakeFailed, c)
+		}
 		c.kill()
 		return
 	}

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -32,6 +33,7 @@ type Server struct {
 	open    map[*conn]struct{}
 	serving int   // connections among open that are served
 	turned  int   // connections among open that are being turned away
+	room    room  // connections among serving, by who has to go first
 	crowd   crowd // connections among serving, by address
 }
 
@@ -64,7 +66,7 @@ func New(cfg Config, h Handler) *Server {
 		ReadTimeout:        cfg.ReadTimeout,
 		WriteTimeout:       cfg.WriteTimeout,
 		IdleTimeout:        cfg.IdleTimeout,
-		Concurrency:        cfg.MaxConns + maxTurnedAway, // place and placeStranger count
+		Concurrency:        math.MaxInt32, // place and placeStranger count
 
 		// Nothing but the status is told: no Server, no Content-Type. Without
 		// a Date fasthttp does not start the goroutine that keeps its clock,
@@ -83,6 +85,11 @@ func New(cfg Config, h Handler) *Server {
 func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	o, ok := s.admit(ctx)
 	if ok {
+		if c, isOurs := ctx.Conn().(*conn); isOurs && !c.answer() {
+			ctx.SetStatusCode(fasthttp.StatusServiceUnavailable) // which nobody gets: the connection is closed
+			ctx.SetConnectionClose()
+			return
+		}
 		o = s.ask(ctx.PostBody(), traceOf(&ctx.Request.Header))
 	}
 	// One who is refused before the Handler does not get to keep a place.
@@ -131,6 +138,9 @@ func (s *Server) reply(ctx *fasthttp.RequestCtx, o outcome) {
 // connection afterwards.
 func (s *Server) serveError(ctx *fasthttp.RequestCtx, err error) {
 	c, _ := ctx.Conn().(*conn)
+	if c != nil && c.isDisplaced() {
+		return // it has been counted, and cannot be answered
+	}
 	o := malformed
 	var tooSmall *fasthttp.ErrSmallBuffer
 	switch {

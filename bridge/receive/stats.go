@@ -20,8 +20,9 @@ type Stats struct {
 	TimedOut        uint64 `json:"timed_out"`        // 408: slower than ReadTimeout
 	BodyTooLarge    uint64 `json:"body_too_large"`   // 413
 	HeaderTooLarge  uint64 `json:"header_too_large"` // 431
-	Overloaded      uint64 `json:"overloaded"`       // 503: a connection over MaxConns
+	Overloaded      uint64 `json:"overloaded"`       // 503: a connection over MaxConns, while each of them had a request being answered
 	Crowded         uint64 `json:"crowded"`          // 503: a connection over MaxConnsPerAddr
+	Displaced       uint64 `json:"displaced"`        // closed: no request was being answered, and another connection needed its place
 	HandshakeFailed uint64 `json:"handshake_failed"` // closed: no TLS connection came about
 
 	Unsent uint64 `json:"unsent"` // replies that could not be written; the sender did not get its answer
@@ -71,6 +72,7 @@ func (s *Server) Stats() Stats {
 		HeaderTooLarge:  of(headerTooLarge),
 		Overloaded:      of(overloaded),
 		Crowded:         of(crowded),
+		Displaced:       of(displaced),
 		HandshakeFailed: of(handshakeFailed),
 		Unsent:          s.counters.unsent.Load(),
 		Open:            s.counters.open.Load(),
