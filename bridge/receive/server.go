@@ -57,7 +57,7 @@ func New(cfg Config, h Handler) *Server {
 		Handler:            s.serveRequest,
 		ErrorHandler:       s.serveError,
 		ExpectHandler:      s.expect,
-		HeaderReceived:     closeUnframed,
+		HeaderReceived:     s.headerRead,
 		ConnState:          setState,
 		Logger:             silent{},
 		ReadBufferSize:     MaxHeader,
@@ -146,6 +146,10 @@ func (s *Server) serveError(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		o = bodyTooLarge
+		// The header of a body in chunks is gone by now.
+		if refusal, ok := s.admit(ctx); !ok && ctx.Request.Header.ContentLength() > 0 {
+			o = refusal
+		}
 	case errors.As(err, &tooSmall):
 		o = headerTooLarge
 	case c != nil:
@@ -177,14 +181,26 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	return outcomes[o].status
 }
 
-// closeUnframed is fasthttp's HeaderReceived hook. A request with neither a
-// length nor chunks has no body to fasthttp ("Transfer-Encoding: identity"
-// among them). Should its sender think otherwise, the body must not be taken
-// for the next request.
-func closeUnframed(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+// smallBody is how many bytes of a body are read before the target is looked at. It
+// saves webhooks, which are smaller, a second look.
+const smallBody = 4 << 10
+
+// headerRead is fasthttp's HeaderReceived hook.
+//
+// A request with neither a length nor chunks has no body to fasthttp
+// ("Transfer-Encoding: identity" among them). Should its sender think otherwise, the
+// body must not be taken for the next request.
+//
+// One who does not know the target gets no memory for a large body: it is too large
+// for him, and serveError says why.
+func (s *Server) headerRead(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	const noFraming = -2 // see fasthttp.RequestHeader.ContentLength
-	if header.ContentLength() == noFraming {
+	length := header.ContentLength()
+	if length == noFraming {
 		header.SetConnectionClose()
+	}
+	if length > smallBody && (!s.target.matches(header.RequestURI()) || !header.IsPost()) {
+		return fasthttp.RequestConfig{MaxRequestBodySize: min(smallBody, s.cfg.MaxBody)}
 	}
 	return fasthttp.RequestConfig{}
 }
