@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	_ "embed" // the form
 	"encoding/base64"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,9 +35,22 @@ func (g gate) sessionMAC(end string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// cookieName returns the cookie's name. Browsers keep one jar for all ports of a host: the
+// port that the request asks for tells bridges on one host apart.
+func cookieName(host string) string {
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return sessionCookie
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return sessionCookie
+	}
+	return sessionCookie + "_" + port
+}
+
 // hasSession reports whether the request has a cookie that is good.
 func (g gate) hasSession(r *http.Request) bool {
-	cookie, err := r.Cookie(sessionCookie)
+	cookie, err := r.Cookie(cookieName(r.Host))
 	if err != nil || !g.hasToken {
 		return false
 	}
@@ -71,7 +85,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	end := strconv.FormatInt(time.Now().Add(sessionAge).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: Secure only where it can be, see below
-		Name: sessionCookie, Value: end + "." + s.gate.sessionMAC(end), Path: "/", MaxAge: int(sessionAge.Seconds()),
+		Name: cookieName(r.Host), Value: end + "." + s.gate.sessionMAC(end), Path: "/", MaxAge: int(sessionAge.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https", // else it would never come back
 	})

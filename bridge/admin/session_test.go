@@ -120,3 +120,44 @@ func TestForeignPages(t *testing.T) {
 		}
 	}
 }
+
+// Bridges on other ports of one host have cookies of their own: browsers do not ask by the
+// port which one to send.
+func TestSessionsOfOneHost(t *testing.T) {
+	names := map[string]bool{}
+	for _, test := range []struct{ host, name string }{
+		{"bridge.example", sessionCookie},
+		{"bridge.example:8081", sessionCookie + "_8081"},
+		{"bridge.example:8082", sessionCookie + "_8082"},
+		{"[::1]:9", sessionCookie + "_9"},
+		{"bridge.example:", sessionCookie},
+		{"bridge.example:a; Path=/", sessionCookie},
+		{"bridge.example:99999", sessionCookie},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/login", strings.NewReader("token=t0ken"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Host = test.host
+		w := httptest.NewRecorder()
+		handler(t, "t0ken").ServeHTTP(w, r)
+		set := http.Response{Header: w.Header()}
+		cookies := set.Cookies()
+		if len(cookies) != 1 || cookies[0].Name != test.name || cookies[0].SameSite != http.SameSiteStrictMode || !cookies[0].HttpOnly {
+			t.Fatalf("host %q: %v", test.host, cookies)
+		}
+		names[test.name] = true
+		r = httptest.NewRequest(http.MethodGet, "/status", nil)
+		r.Host = test.host
+		for name := range names { // the browser sends those of all ports; only the others' are not good here
+			value := "1.x"
+			if name == test.name {
+				value = cookies[0].Value
+			}
+			r.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		w = httptest.NewRecorder()
+		handler(t, "t0ken").ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Errorf("host %q, beside %d cookies of others: %d", test.host, len(names)-1, w.Code)
+		}
+	}
+}
