@@ -3,7 +3,6 @@ package bridgetest
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,6 +32,13 @@ func StartBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
 // OpenBridge is StartBridge for a bridge that need not become ready.
 func OpenBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
 	t.Helper()
+	return OpenBridgeWithLog(t, io.Discard, server, environ...)
+}
+
+// OpenBridgeWithLog is OpenBridge for a bridge whose log is wanted. The log is whole
+// when the test's clean-up is over.
+func OpenBridgeWithLog(t testing.TB, log io.Writer, server *NATS, environ ...string) *Bridge {
+	t.Helper()
 	cfg, err := bridge.Load(append([]string{
 		"NATS_URL=" + server.URL(), "BRIDGE_NAME=test", "BRIDGE_DATA_DIR=" + t.TempDir(),
 		"BRIDGE_LISTEN=127.0.0.1:0", "BRIDGE_ADMIN_LISTEN=127.0.0.1:0",
@@ -40,7 +46,7 @@ func OpenBridge(t testing.TB, server *NATS, environ ...string) *Bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := bridge.Open(cfg, slog.New(slog.DiscardHandler))
+	opened, err := bridge.Open(cfg, bridge.NewLog(cfg, log))
 	if err != nil {
 		t.Fatal(err)
 	}
