@@ -3,11 +3,14 @@ package bridgetest_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -147,4 +150,32 @@ func TestHostileTextsStayTexts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a bridge keeps, other users of its host cannot read.
+func TestFilesArePrivate(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	b := bridgetest.StartBridge(t, bridgetest.StartNATS(t), "BRIDGE_DATA_DIR="+data)
+	b.Post("call=publish_done&name=x")
+	files := map[string]bool{}
+	look := func() {
+		err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) { // a temporary file
+				return nil
+			}
+			if err == nil && info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s: %v", path, info.Mode())
+			}
+			files[entry.Name()] = true
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+	bridgetest.Eventually(t, "spool and snapshot are written", func() bool { look(); return files["spool"] && files["rules.snapshot"] })
 }
