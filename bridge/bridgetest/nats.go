@@ -20,6 +20,7 @@ type NATS struct {
 	client
 	opts server.Options
 	ns   *server.Server
+	log  *violations // nil: nobody asks
 }
 
 // StartNATS returns a running server.
@@ -51,6 +52,9 @@ func (n *NATS) Start() {
 		n.t.Fatal(err)
 	}
 	n.ns = ns
+	if n.log != nil {
+		ns.SetLoggerV2(n.log, false, false, false)
+	}
 	go ns.Start()
 	if !ns.ReadyForConnections(Timeout) {
 		n.t.Fatal("the NATS server did not start")

@@ -11,6 +11,7 @@ import (
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // watched runs analytics with a log and a monitor that the test looks at.
@@ -35,7 +36,7 @@ func TestDiskIsFull(t *testing.T) {
 	disk := bridgetest.MountDisk(t, dir, "16m")
 	dsn := "sqlite://" + filepath.Join(dir, "a.db")
 	t.Run("full", func(t *testing.T) { // everything is closed before the disk goes
-		kit := consumerstest.Start(t)
+		kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 		s := open(t, dsn)
 		const n = 1000
 		bytes := load(t, kit, n)

@@ -17,6 +17,7 @@ import (
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -102,7 +103,7 @@ func run(kit *consumerstest.Kit, dsn string, log io.Writer) (stop func()) {
 // Repeated and shuffled messages give the totals of those that were sent.
 func TestTotals(t *testing.T) {
 	databases(t, func(t *testing.T, dsn string) {
-		kit := consumerstest.Start(t)
+		kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 		const n = 500
 		bytes := load(t, kit, n)
 		run(kit, dsn, io.Discard)
@@ -116,7 +117,7 @@ func TestTotals(t *testing.T) {
 func TestProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, dsn string) {
-		kit := consumerstest.Start(t)
+		kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 		const n = 3000
 		bytes := load(t, kit, n)
 		s := open(t, dsn)
@@ -153,7 +154,7 @@ func TestProcessIsKilled(t *testing.T) {
 func TestPostgresIsKilled(t *testing.T) {
 	t.Parallel()
 	c := startPostgres(t)
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 	s := open(t, c.dsn())
 	const n, kills = 6000, 3
 	bytes := load(t, kit, n)
@@ -179,7 +180,7 @@ func TestPostgresIsKilled(t *testing.T) {
 // A row that the database refuses is set aside alone.
 func TestPoison(t *testing.T) {
 	c := startPostgres(t)
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 	var long strings.Builder
 	for range 10_000 {
 		fmt.Fprint(&long, rand.Uint64())
@@ -234,7 +235,7 @@ func hangUp(t *testing.T, port int) (calls *atomic.Int64, release func()) {
 
 // A database that is not there yet is waited for; one of a later version is left alone.
 func TestPrepare(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 	c := startPostgres(t)
 	c.kill()
 	tries, release := hangUp(t, c.port)

@@ -12,6 +12,7 @@ import (
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects/provision"
 )
 
 // Somebody holds a lock: what is written there is tried again, what is written elsewhere goes on, and no
@@ -19,7 +20,7 @@ import (
 func TestTableIsLocked(t *testing.T) {
 	t.Parallel()
 	c := startPostgres(t)
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 	s := open(t, c.dsn())
 	const n = 300
 	bytes := load(t, kit, n)
@@ -114,7 +115,7 @@ func TestNetworkIsSilent(t *testing.T) {
 	t.Parallel()
 	c := startPostgres(t)
 	w := startWire(t, c.port)
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.ConsumerPermissions(Name))
 	s := open(t, c.dsn())
 	const n = 3000
 	bytes := load(t, kit, n)

@@ -11,6 +11,7 @@ import (
 	"bintubridge/consumers/chat"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // watched runs chat with a log and a monitor that the test looks at.
@@ -30,7 +31,7 @@ func (k stage) watched(rooms ...string) (log *consumerstest.Log, monitor *consum
 // mended.
 func TestRoomThatBreaks(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	k.room("red", s, chat.Document{Names: []string{"*"}})
 	log, monitor, stop := k.watched("red")
@@ -73,7 +74,7 @@ func TestRoomThatBreaks(t *testing.T) {
 // What cannot be read is set aside, for each room, and told; what is large is not.
 func TestBadSessions(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	k.room("red", s, chat.Document{Names: []string{"*"}})
 	k.live("big", "b-1", 0)

@@ -7,12 +7,13 @@ import (
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers/chat"
 	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects/provision"
 )
 
 // A room that is down for the whole life of a session is told its end, and nothing of what did not settle.
 func TestRoomIsDown(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	s.down.Store(true)
 	k.room("down", s, chat.Document{Names: []string{"*"}})
@@ -38,7 +39,7 @@ func TestRoomIsDown(t *testing.T) {
 // To wait until a session has settled is no failure.
 func TestSettlingIsNoFailure(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	k.room("red", s, chat.Document{Names: []string{"*"}})
 	log, monitor, _ := k.watched("red")

@@ -11,13 +11,14 @@ import (
 	"bintubridge/consumers/chat"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // A room whose server does not answer, and one that asks for patience, hold up no other, and a room is told
 // in the order in which things happened.
 func TestSlowRoomAndOrder(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	asked := make(chan struct{}, 1000)
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

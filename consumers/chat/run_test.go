@@ -19,6 +19,7 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"go.uber.org/goleak"
 )
@@ -141,7 +142,7 @@ func (k stage) expect(s *server, want ...string) {
 // A stream's life in its room, word for word, over a restart and a 429; other rooms are not told.
 func TestLife(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	s.busy = 1
 	k.room("red", s, chat.Document{Names: []string{"red-*"}, Milestones: []int{2, 5}})
@@ -167,7 +168,7 @@ func TestLife(t *testing.T) {
 // and those that are not understood, harm no other.
 func TestFlapping(t *testing.T) {
 	t.Parallel()
-	k := stage{consumerstest.Start(t), t}
+	k := stage{consumerstest.StartFor(t, provision.ChatPermissions()), t}
 	s := startServer(t)
 	k.room("red", s, chat.Document{Names: []string{"*"}, Templates: chat.Templates{Ended: "bye {{.Name}}"}})
 	k.room("broken", s, chat.Document{Names: []string{"*"}})

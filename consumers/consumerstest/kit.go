@@ -35,18 +35,49 @@ type Kit struct {
 	JS jetstream.JetStream
 	t  testing.TB
 
+	asUser    []nats.Option // of a consumer's connection
 	published atomic.Uint64
 }
 
 // Start returns a server with the streams and buckets of the bridge. It ends with the test.
 func Start(t testing.TB) *Kit {
 	t.Helper()
-	server := bridgetest.StartNATS(t)
+	return start(t, bridgetest.StartNATS(t))
+}
+
+// StartFor is Start for a consumer that may do nothing but what p says. What the server refuses it
+// fails the test.
+func StartFor(t testing.TB, p provision.Permissions) *Kit {
+	t.Helper()
+	const user = "consumer"
+	server := bridgetest.StartNATSFor(t, bridgetest.User{Name: user, Publish: p.Publish, Subscribe: p.Subscribe})
+	t.Cleanup(func() {
+		for _, line := range server.Violations() {
+			t.Error(line)
+		}
+	})
+	k := start(t, server)
+	k.asUser = []nats.Option{nats.UserInfo(user, user), nats.CustomInboxPrefix(provision.InboxConsumer)}
+	return k
+}
+
+func start(t testing.TB, server *bridgetest.NATS) *Kit {
+	t.Helper()
 	k := &Kit{NATS: server, JS: server.JetStream(), t: t}
 	if _, err := provision.Ensure(t.Context(), k.JS, provision.Options{Mode: provision.Auto}); err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// JetStream returns a connection of its own, as a consumer makes one.
+func (k *Kit) JetStream() jetstream.JetStream {
+	k.t.Helper()
+	js, err := jetstream.New(k.Conn(k.asUser...))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return js
 }
 
 // Event returns an event of this call and stream name: allowed where it asks, from 192.0.2.1,

@@ -15,12 +15,13 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // Two instances share the work: where nothing fails each event is delivered once.
 func TestTwoInstances(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	r := startReceiver(t, nil)
 	secret := []string{notify.NewSecret()}
 	keys := []string{"a", "b"}
@@ -57,7 +58,7 @@ func TestTwoInstances(t *testing.T) {
 // one that has the new secret and for one that still has the old one, at the time of the try.
 func TestRotationInAnOutage(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	up := make(chan struct{})
 	r := startReceiver(t, func(request) int {
 		select {
@@ -94,7 +95,7 @@ func TestRotationInAnOutage(t *testing.T) {
 // done or fail, and those of others go on.
 func TestHostileReceivers(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	good, elsewhere := startReceiver(t, nil), startReceiver(t, nil)
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for {
@@ -135,7 +136,7 @@ func TestHostileReceivers(t *testing.T) {
 // Over a restart a delivery keeps its place in the schedule: the try that is due comes, and none before.
 func TestRestartInTheSchedule(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	r := startReceiver(t, func(request) int { return http.StatusServiceUnavailable })
 	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
 	_, _, stop := run(t, kit, "a")

@@ -11,6 +11,7 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // refused waits until readiness and metrics show what is not understood, "" for nothing.
@@ -31,7 +32,7 @@ func refused(t *testing.T, m *consumers.Monitor, want string, n int) {
 // it is mended.
 func TestSubscriptionThatBreaks(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	r := startReceiver(t, nil)
 	good := notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}}
 	kit.Put(subjects.BucketSubscriptions, "a", good)
@@ -63,7 +64,7 @@ func TestSubscriptionThatBreaks(t *testing.T) {
 // room for the headers of a delivery is set aside at once.
 func TestBadEvents(t *testing.T) {
 	t.Parallel()
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	r := startReceiver(t, nil)
 	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
 	monitor, log, _ := run(t, kit, "a")

@@ -21,6 +21,7 @@ import (
 	"bintubridge/consumers/notify"
 	"bintubridge/consumers/outbound"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go/jetstream"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -119,7 +120,7 @@ func verify(t *testing.T, secret string, one request) {
 
 // Each subscription gets what it wants, once, signed, and in the form of Standard Webhooks.
 func TestWebhooks(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	red, all := startReceiver(t, nil), startReceiver(t, func(request) int { return 204 })
 	secret, old := notify.NewSecret(), notify.NewSecret()
 	kit.Put(subjects.BucketSubscriptions, "red", notify.Document{Who: "red", Subjects: []string{"stream.publish"}, Names: []string{"red-*"}, URL: red.URL + "/hook?token=s3cret", Secrets: []string{secret}})
@@ -165,7 +166,7 @@ func waiting(t *testing.T, kit *consumerstest.Kit) uint64 {
 // A receiver is down, the process is killed: what was tried comes again by the schedule, under
 // its id.
 func TestOutageAndKill(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	up := make(chan struct{})
 	r := startReceiver(t, func(request) int {
 		select {
@@ -199,7 +200,7 @@ func TestOutageAndKill(t *testing.T) {
 
 // 410 ends a subscription: nothing more is sent, and what waits stays.
 func TestGone(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	r := startReceiver(t, func(request) int { return http.StatusGone })
 	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
 	run(t, kit, "a")
@@ -228,7 +229,7 @@ func TestGone(t *testing.T) {
 // A receiver that never answers, one that is private, and entries that are not understood: the
 // others get theirs, and no secret is told.
 func TestOthersAreUnharmed(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	release := make(chan struct{})
 	slow := startReceiver(t, func(request) int { <-release; return 200 })
 	defer close(release)

@@ -7,6 +7,7 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -33,7 +34,7 @@ func TestSubscriptionsFitTheSchema(t *testing.T) {
 		return schema.Validate(v)
 	}
 
-	js := consumerstest.Start(t).JetStream()
+	js := consumerstest.StartFor(t, provision.NotifyPermissions()).JetStream()
 	book := notify.NewBook(js)
 	kv, err := js.KeyValue(t.Context(), subjects.BucketSubscriptions)
 	if err != nil {

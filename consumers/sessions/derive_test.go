@@ -10,12 +10,13 @@ import (
 	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // One that was asleep while another took over tells nothing, however sure it is of its lease, and
 // changes neither KV live nor the checkpoint.
 func TestOneWhoWasAsleep(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	r := &runner{js: kit.JetStream(), cfg: Config{Timeout: time.Minute}, watch: consumers.NewMonitor().Watch(Name), log: slog.New(slog.DiscardHandler)}
 	event := consumerstest.Event("publish", "lobby")
 	event.ID, event.ReceivedAt = "x-1", start

@@ -9,12 +9,13 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/sessions"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // What cannot be read is set aside, told and counted; an event of a megabyte is a session as any other,
 // with its fields, and one that leaves no room for what a session has besides is told without them.
 func TestBadEvents(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	monitor, _ := run(kit, patient)
 	bad := kit.PublishBad("stream.publish")
 	big := event("publish", "big", "1")

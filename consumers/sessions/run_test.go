@@ -16,6 +16,7 @@ import (
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/sessions"
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -86,7 +87,7 @@ func live(t *testing.T, kit *consumerstest.Kit) map[string]sessions.Live {
 }
 
 func TestSessionsAndLive(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	monitor, _ := run(kit, patient)
 	kit.Publish(event("publish", "lobby/1", "1"), event("play", "lobby/1", "2"), event("play", "lobby/1", "3"), event("play_done", "lobby/1", "2"))
 	const key = "lobby=2F1.192=2E0=2E2=2E1.1"
@@ -105,7 +106,7 @@ func TestSessionsAndLive(t *testing.T) {
 }
 
 func TestMalformedEventIsDead(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	run(kit, patient)
 	kit.PublishRaw("stream.publish", nil, []byte("{"))
 	kit.Publish(event("publish", "lobby", "1"))
@@ -117,7 +118,7 @@ func TestMalformedEventIsDead(t *testing.T) {
 
 // A second instance stands by, and goes on where the first one ended: it knows who was live.
 func TestStandby(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	first, stop := run(kit, patient)
 	kit.Publish(event("publish", "lobby", "1"))
 	bridgetest.Eventually(t, "the first is active", func() bool { return told(t, kit)["kit-1-started"] == 1 && first.Checks()[0].Detail == "" })
@@ -137,7 +138,7 @@ func TestStandby(t *testing.T) {
 // Of two that both believe to be active, the stream lets one tell: what another told in between is
 // not told again.
 func TestFenced(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	run(kit, patient)
 	kit.Publish(event("publish", "a", "1"))
 	bridgetest.Eventually(t, "it is told", func() bool { return told(t, kit)["kit-1-started"] == 1 })
@@ -151,7 +152,7 @@ func TestFenced(t *testing.T) {
 
 // What lies in the bucket and is not live is swept away.
 func TestStaleLiveIsSwept(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	for _, value := range []string{`{"name":"gone"}`, "{"} {
 		kit.Put(subjects.BucketLive, fmt.Sprint("gone.x.", len(value)), []byte(value))
 	}
@@ -164,7 +165,7 @@ func TestStaleLiveIsSwept(t *testing.T) {
 }
 
 func TestSilenceIsLost(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	run(kit, config)
 	kit.Publish(event("publish", "lobby", "1"), event("play", "lobby", "2"))
 	want := map[string]int{"kit-1-started": 1, "kit-2-started": 1, "kit-1-lost": 1, "kit-2-lost": 1}
@@ -190,7 +191,7 @@ func withoutWindow(t *testing.T, kit *consumerstest.Kit) {
 // A loss is no event. Who takes over knows of it all the same, and that it came before what was
 // heard of the session later.
 func TestLossIsRepeated(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	withoutWindow(t, kit)
 	process := kit.StartProcess()
 	kit.Publish(event("publish", "lobby", "1"))
@@ -208,7 +209,7 @@ func TestLossIsRepeated(t *testing.T) {
 // Instances are killed again and again while sessions come and go, end, and are lost: in the end
 // each was told once, as if nothing had happened.
 func TestKilled(t *testing.T) {
-	kit := consumerstest.Start(t)
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
 	withoutWindow(t, kit)
 	const rounds, each = 4, 40
 	want := map[string]int{}
