@@ -37,6 +37,7 @@ func startWatch(ctx context.Context, js jetstream.JetStream, bucket string, from
 		nats.BindStream("KV_"+bucket), nats.OrderedConsumer(), start, nats.Context(ctx))
 	if err != nil {
 		cancel()
+		r.refuse()
 		return nil, fmt.Errorf("watch bucket %s: %w", bucket, err)
 	}
 	if err := r.begin(sub); err != nil {
@@ -52,11 +53,12 @@ type receiver struct {
 	updates chan *version
 	last    uint64 // the initial load goes at least this far, unless all of it came
 
-	mu     sync.Mutex
-	toLoad uint64 // messages of the initial load that did not come yet
+	mu      sync.Mutex
+	toLoad  uint64 // messages of the initial load that did not come yet
+	refused bool
 }
 
-// newReceiver returns one that takes no message before begin.
+// newReceiver returns one that takes no message before begin, or refuse.
 func newReceiver(bucket string, last uint64) *receiver {
 	r := &receiver{prefix: "$KV." + bucket + ".", updates: make(chan *version, 256), last: last}
 	r.mu.Lock()
@@ -78,6 +80,12 @@ func (r *receiver) begin(sub *nats.Subscription) (err error) {
 	return err
 }
 
+// refuse lets messages go by: some may have come although there is no watch.
+func (r *receiver) refuse() {
+	defer r.mu.Unlock()
+	r.refused = true
+}
+
 func (r *receiver) receive(msg *nats.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -85,6 +93,9 @@ func (r *receiver) receive(msg *nats.Msg) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.refused {
+		return
+	}
 	r.updates <- &version{
 		key: strings.TrimPrefix(msg.Subject, r.prefix), data: msg.Data, removed: isMarker(msg.Header), ttl: ttlOf(msg.Header),
 		message: message{revision: meta.Sequence.Stream, time: meta.Timestamp},

@@ -19,3 +19,25 @@ func TestTTLOf(t *testing.T) {
 		t.Error("no header has a TTL")
 	}
 }
+
+// A watch that could not be made holds nobody up, whatever comes for it.
+func TestRefusedReceiver(t *testing.T) {
+	r := newReceiver("rules", 1)
+	msg := &nats.Msg{Subject: "$KV.rules.acme", Sub: &nats.Subscription{}, Reply: "$JS.ACK.KV_rules.c.1.1.1.1700000000000000000.0"}
+	if _, err := msg.Metadata(); err != nil {
+		t.Fatal(err)
+	}
+	passed := make(chan struct{})
+	go func() {
+		defer close(passed)
+		for range 2 * cap(r.updates) {
+			r.receive(msg)
+		}
+	}()
+	r.refuse()
+	select {
+	case <-passed:
+	case <-time.After(time.Minute):
+		t.Error("a message waits for ever")
+	}
+}
