@@ -29,7 +29,7 @@ func BridgePermissions(key, rulesBucket string) Permissions {
 		subjects.AllEvents,
 		"$JS.API.STREAM.INFO." + subjects.StreamEvents,
 		"$JS.API.STREAM.MSG.GET." + subjects.StreamEvents, // whether the last acked event is still there
-		"$JS.API.DIRECT.GET.KV_" + rules + ".>",           // a version of a document
+		"$JS.API.DIRECT.GET.KV_" + rules + ".>",           // whether a version whose TTL is over is still there
 		"$KV." + subjects.BucketBridges + "." + cmp.Or(key, "*"),
 	}}
 	for _, bucket := range []string{rules, subjects.BucketLive, subjects.BucketBridges} { // the last two are for its page
@@ -71,15 +71,11 @@ func RulesPermissions(rulesBucket string) Permissions {
 
 // readingRules is what it takes to see rules, what they did, and who follows them.
 func readingRules(bucket string) []string {
-	list := []string{
+	return slices.Concat([]string{
 		"$JS.API.DIRECT.GET.KV_" + bucket, "$JS.API.DIRECT.GET.KV_" + bucket + ".>",
 		"$JS.API.DIRECT.GET." + subjects.StreamEvents,
 		"$JS.FC.KV_" + subjects.BucketBridges + ".>",
-	}
-	for _, stream := range []string{"KV_" + bucket, "KV_" + subjects.BucketBridges, subjects.StreamEvents} {
-		list = append(list, reading(stream)...)
-	}
-	return list
+	}, reading("KV_"+bucket), reading("KV_"+subjects.BucketBridges), reading(subjects.StreamEvents))
 }
 
 // ConsumerPermissions are those of a durable consumer of package consumers that reads
