@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +44,7 @@ func TestReport(t *testing.T) {
 	if err := execute(t.Context(), newRoot(environ), io.Discard, "analytics", "report", "--html", page); err != nil {
 		t.Fatal(err)
 	}
+	expectJSONReport(t, environ)
 	html, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +57,41 @@ func TestReport(t *testing.T) {
 	}
 	if err := execute(t.Context(), newRoot([]string{"CONSUMER_ANALYTICS_DSN=mysql://s3cret"}), io.Discard, "analytics", "report"); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a wrong DSN: %v", err)
+	}
+}
+
+// expectJSONReport holds the names of the fields, which scripts rely on.
+func expectJSONReport(t *testing.T, environ []string) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := execute(t.Context(), newRoot(environ), &text, "analytics", "report", "--since", "1h", "-o", "json"); err != nil {
+		t.Fatal(err)
+	}
+	var report map[string]any
+	if err := json.Unmarshal(text.Bytes(), &report); err != nil {
+		t.Fatalf("%v: %s", err, text.String())
+	}
+	refusals, _ := report["refusals"].([]any)
+	if len(refusals) != 1 || report["events"] != 1.0 || report["refused"] != 1.0 {
+		t.Fatalf("got %s", text.String())
+	}
+	refusal, _ := refusals[0].(map[string]any)
+	if last, err := time.Parse(time.RFC3339, fmt.Sprint(refusal["last"])); err != nil || time.Since(last) > time.Hour {
+		t.Errorf("last %v, %v", last, err)
+	}
+	delete(refusal, "last")
+	if want := map[string]any{"rule": "acme/x", "addr": "192.0.2.1", "call": "publish", "refused": 1.0}; !reflect.DeepEqual(refusal, want) {
+		t.Errorf("got %v, want %v", refusal, want)
+	}
+	for _, list := range []string{"audience", "streams", "days", "uptime"} {
+		if _, ok := report[list].([]any); !ok {
+			t.Errorf("%s is no list: %v", list, report[list])
+		}
+	}
+	for _, args := range [][]string{{"-o", "xml"}, {"-o", "json", "--html", "page.html"}} {
+		if err := execute(t.Context(), newRoot(environ), io.Discard, append([]string{"analytics", "report"}, args...)...); err == nil || !strings.Contains(err.Error(), "--output") {
+			t.Errorf("%v: %v", args, err)
+		}
 	}
 }
 

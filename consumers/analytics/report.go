@@ -7,28 +7,63 @@ import (
 	"time"
 )
 
-// Report is what happened since a time.
+// Report is what happened since a time. Its lists have rowsShown rows at most. Of publishers' text nothing
+// is made safe for a page or a terminal.
 type Report struct {
-	Since, Until time.Time
-	Events       int64
-	Refused      int64
-	Audience     []Step // of all streams
-	Tables       []Table
+	Since    time.Time    `json:"since"`
+	Until    time.Time    `json:"until"`
+	Events   int64        `json:"events"`
+	Refused  int64        `json:"refused"`
+	Audience []Step       `json:"audience"` // of all streams
+	Streams  []StreamRow  `json:"streams"`  // those watched longest
+	Days     []DayRow     `json:"days"`
+	Refusals []RefusalRow `json:"refusals"` // the most frequent
+	Uptime   []UptimeRow  `json:"uptime"`   // of those that publish, the worst first
 }
 
 // Step says how many watched from a time on.
 type Step struct {
-	At      time.Time
-	Viewers int64
+	At      time.Time `json:"at"`
+	Viewers int64     `json:"viewers"`
 }
 
-// Table is one of the report's, its cells as they are shown but not yet safe for a page or a
-// terminal. Bars, where there are some, are as long as their rows' values.
-type Table struct {
-	Title   string
-	Columns []string
-	Rows    [][]string
-	Bars    []float64
+// StreamRow is what was watched of a stream.
+type StreamRow struct {
+	Name           string  `json:"name"`
+	App            string  `json:"app"`
+	Plays          int64   `json:"plays"`
+	WatchedSeconds float64 `json:"watched_seconds"`
+	DeliveredBytes int64   `json:"delivered_bytes"`
+	PeakViewers    int64   `json:"peak_viewers"`
+}
+
+// DayRow is what ended sessions came to that began on a day, of UTC.
+type DayRow struct {
+	Day            string  `json:"day"` // 2026-11-23
+	Plays          int64   `json:"plays"`
+	WatchedSeconds float64 `json:"watched_seconds"`
+	ReceivedBytes  int64   `json:"received_bytes"`
+	DeliveredBytes int64   `json:"delivered_bytes"`
+}
+
+// RefusalRow is what a rule refused to an address.
+type RefusalRow struct {
+	Rule    string    `json:"rule"` // "" is the default
+	Addr    string    `json:"addr"`
+	Call    string    `json:"call"`
+	Refused int64     `json:"refused"`
+	Last    time.Time `json:"last"`
+}
+
+// UptimeRow is all of a stream's life.
+type UptimeRow struct {
+	Name        string  `json:"name"`
+	App         string  `json:"app"`
+	Publishes   int64   `json:"publishes"`
+	Reconnects  int64   `json:"reconnects"`
+	Lost        int64   `json:"lost"`
+	LiveSeconds float64 `json:"live_seconds"`
+	Uptime      float64 `json:"uptime"` // 0 to 1
 }
 
 // rowsShown is how long a table is at most.
@@ -57,7 +92,10 @@ func (s *Store) Report(ctx context.Context, since, until time.Time) (*Report, er
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	r := &Report{Since: since.UTC(), Until: until.UTC()}
+	r := &Report{
+		Since: since.UTC(), Until: until.UTC(),
+		Streams: []StreamRow{}, Days: []DayRow{}, Refusals: []RefusalRow{}, Uptime: []UptimeRow{},
+	}
 	q := reading{ctx, tx, s.dialect.encodeTime(since), s.dialect.encodeTime(until)}
 	for _, read := range []func(reading, *Report) error{readCounts, readAudience, readStreams, readDays, readRefusals, readUptime} {
 		if err := read(q, r); err != nil {
@@ -117,102 +155,55 @@ func readAudience(q reading, r *Report) error {
 }
 
 func readStreams(q reading, r *Report) error {
-	t := Table{Title: "Top streams", Columns: []string{"stream", "app", "plays", "watched", "delivered", "peak viewers"}}
-	err := q.each(fmt.Sprintf(`SELECT name, app, count(CASE WHEN kind = 'play' THEN 1 END) AS plays,
+	return q.each(fmt.Sprintf(`SELECT name, app, count(CASE WHEN kind = 'play' THEN 1 END) AS plays,
 			coalesce(sum(CASE WHEN kind = 'play' THEN seconds END), 0) AS watched,
 			CAST(coalesce(sum(CASE WHEN kind = 'play' THEN bytes_out END), 0) AS BIGINT), coalesce(max(peak_viewers), 0)
 		FROM session_times WHERE started_at >= $1 AND started_at < $2 GROUP BY name, app ORDER BY watched DESC, plays DESC, name, app LIMIT %d`, rowsShown),
 		func(scan func(...any) error) error {
-			var name, app string
-			var plays, bytes, peak int64
-			var seconds float64
-			if err := scan(&name, &app, &plays, &seconds, &bytes, &peak); err != nil {
-				return err
-			}
-			t.Rows = append(t.Rows, []string{name, app, fmt.Sprint(plays), duration(seconds), byteSize(bytes), fmt.Sprint(peak)})
-			t.Bars = append(t.Bars, seconds)
-			return nil
+			var row StreamRow
+			err := scan(&row.Name, &row.App, &row.Plays, &row.WatchedSeconds, &row.DeliveredBytes, &row.PeakViewers)
+			r.Streams = append(r.Streams, row)
+			return err
 		})
-	r.Tables = append(r.Tables, t)
-	return err
 }
 
 func readDays(q reading, r *Report) error {
-	t := Table{Title: "By day (UTC, of their beginning)", Columns: []string{"day", "plays", "watched", "received", "delivered"}}
-	err := q.each(`SELECT day, count(CASE WHEN kind = 'play' THEN 1 END), coalesce(sum(CASE WHEN kind = 'play' THEN seconds END), 0),
+	return q.each(`SELECT day, count(CASE WHEN kind = 'play' THEN 1 END), coalesce(sum(CASE WHEN kind = 'play' THEN seconds END), 0),
 			CAST(coalesce(sum(CASE WHEN kind = 'publish' THEN bytes_in END), 0) AS BIGINT),
 			CAST(coalesce(sum(CASE WHEN kind = 'play' THEN bytes_out END), 0) AS BIGINT)
 		FROM session_times WHERE ended_at IS NOT NULL AND started_at >= $1 AND started_at < $2 GROUP BY day ORDER BY day`,
 		func(scan func(...any) error) error {
-			var day string
-			var plays, in, out int64
-			var seconds float64
-			if err := scan(&day, &plays, &seconds, &in, &out); err != nil {
-				return err
-			}
-			t.Rows = append(t.Rows, []string{day, fmt.Sprint(plays), duration(seconds), byteSize(in), byteSize(out)})
-			t.Bars = append(t.Bars, seconds)
-			return nil
+			var row DayRow
+			err := scan(&row.Day, &row.Plays, &row.WatchedSeconds, &row.ReceivedBytes, &row.DeliveredBytes)
+			r.Days = append(r.Days, row)
+			return err
 		})
-	r.Tables = append(r.Tables, t)
-	return err
 }
 
 func readRefusals(q reading, r *Report) error {
-	t := Table{Title: "Refusals", Columns: []string{"rule", "address", "call", "refused", "last"}}
-	err := q.each(fmt.Sprintf(`SELECT rule, addr, call, count(*) AS refused, max(received_at)
+	return q.each(fmt.Sprintf(`SELECT rule, addr, call, count(*) AS refused, max(received_at)
 		FROM events WHERE effect = 'deny' AND received_at >= $1 AND received_at < $2
 		GROUP BY rule, addr, call ORDER BY refused DESC, rule, addr, call LIMIT %d`, rowsShown),
 		func(scan func(...any) error) error {
-			var rule, addr, call string
-			var refused int64
+			var row RefusalRow
 			var last instant
-			if err := scan(&rule, &addr, &call, &refused, &last); err != nil {
-				return err
-			}
-			t.Rows = append(t.Rows, []string{rule, addr, call, fmt.Sprint(refused), last.Format(time.DateTime)})
-			t.Bars = append(t.Bars, float64(refused))
-			return nil
+			err := scan(&row.Rule, &row.Addr, &row.Call, &row.Refused, &last)
+			row.Last = last.Time
+			r.Refusals = append(r.Refusals, row)
+			return err
 		})
-	r.Tables = append(r.Tables, t)
-	return err
 }
 
 // readUptime shows all of a stream's life, when something of it is in the report's time.
 func readUptime(q reading, r *Report) error {
-	t := Table{Title: "Publish uptime, since the first publish", Columns: []string{"stream", "app", "publishes", "reconnects", "lost", "live", "uptime"}}
-	err := q.each(fmt.Sprintf(`SELECT u.name, u.app, publishes, reconnects, lost, live_seconds, uptime FROM publish_uptime u
+	return q.each(fmt.Sprintf(`SELECT u.name, u.app, publishes, reconnects, lost, live_seconds, uptime FROM publish_uptime u
 		JOIN (SELECT DISTINCT name, app FROM session_times WHERE kind = 'publish' AND started_at < $2 AND (ended_at IS NULL OR ended_at >= $1)) s
 			ON s.name = u.name AND s.app = u.app
 		ORDER BY uptime, u.name, u.app LIMIT %d`, rowsShown),
 		func(scan func(...any) error) error {
-			var name, app string
-			var publishes, reconnects, lost int64
-			var live, uptime float64
-			if err := scan(&name, &app, &publishes, &reconnects, &lost, &live, &uptime); err != nil {
-				return err
-			}
-			t.Rows = append(t.Rows, []string{name, app, fmt.Sprint(publishes), fmt.Sprint(reconnects), fmt.Sprint(lost), duration(live), fmt.Sprintf("%.1f %%", 100*uptime)})
-			t.Bars = append(t.Bars, uptime)
-			return nil
+			var row UptimeRow
+			err := scan(&row.Name, &row.App, &row.Publishes, &row.Reconnects, &row.Lost, &row.LiveSeconds, &row.Uptime)
+			r.Uptime = append(r.Uptime, row)
+			return err
 		})
-	r.Tables = append(r.Tables, t)
-	return err
 }
-
-func duration(seconds float64) string {
-	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
-}
-
-func byteSize(n int64) string {
-	size, unit := float64(n), 0
-	for ; size >= 1000 && unit < len(units)-1; unit++ {
-		size /= 1000
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, units[unit])
-}
-
-var units = [...]string{"B", "kB", "MB", "GB", "TB", "PB"}

@@ -17,7 +17,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(out, "%s to %s UTC: %d events, %d refused, %d viewers at the end of a minute at most\n",
 		r.Since.Format(time.DateTime), r.Until.Format(time.DateTime), r.Events, r.Refused, r.peak())
-	for _, t := range r.Tables {
+	for _, t := range r.Tables() {
 		fmt.Fprintf(out, "\n%s\n", t.Title)
 		if len(t.Rows) == 0 {
 			fmt.Fprintln(out, "  none")
