@@ -1,0 +1,65 @@
+package sessions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/consumers/consumerstest"
+	"bintubridge/subjects"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// What is stored of sessions that began, ended, were lost and carry hostile texts fits the contract.
+func TestStoredBytesFitTheContract(t *testing.T) {
+	text, err := subjects.AsyncAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("asyncapi.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schemas := map[string]*jsonschema.Schema{}
+	for _, name := range []string{"session", "headers"} {
+		if schemas[name], err = c.Compile("asyncapi.json#/components/schemas/" + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	kit := consumerstest.Start(t)
+	run(kit, config)
+	hostile := event("publish", "\"\r\n\x00😀\xff{}", "1")
+	hostile.Custom.Add("team", "red")
+	hostile.Custom.Add("\"<b>", "\xff")
+	done := event("publish_done", hostile.Name, "1")
+	done.BytesIn, done.BytesOut = "575", "18446744073709551615"
+	kit.Publish(hostile, event("play", hostile.Name, "2"), event("play_done", hostile.Name, "2"), event("play", "silent", "3"), done)
+	bridgetest.Eventually(t, "all is told", func() bool { return len(told(t, kit)) == 6 })
+	for _, msg := range kit.Stored(subjects.StreamSessions, subjects.AllSessions) {
+		headers := map[string]string{}
+		for name := range msg.Header {
+			headers[name] = msg.Header.Get(name)
+		}
+		text, err := json.Marshal(headers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string][]byte{"session": msg.Data, "headers": text} {
+			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+			if err != nil {
+				t.Fatalf("%v: %s", err, data)
+			}
+			if err := schemas[name].Validate(v); err != nil {
+				t.Errorf("%s of %s: %v: %s", name, msg.Subject, err, data)
+			}
+		}
+	}
+}
