@@ -71,7 +71,18 @@ func TestHostileEvents(t *testing.T) {
 func TestHostileBuckets(t *testing.T) {
 	p := newTab(t)
 	r := newRig(t)
-	r.live(markup("live"), 3)
+	for key, stream := range map[string]map[string]any{
+		"evil": {"name": markup("live"), "app": markup("app"), "addr": markup("addr"), "clientid": markup("client"), "rule": markup("by"), "since": time.Now(), "last_seen": time.Now(), "viewers": 3},
+		"odd": { // which is no stream, and is left out
+			"name": markup("odd"), "since": markup("since"), "last_seen": markup("seen"), "viewers": markup("viewers"), "reconnects": markup("again"),
+		},
+	} {
+		data, err := json.Marshal(stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.put(subjects.BucketLive, key, string(data))
+	}
 	status, err := json.Marshal(subjects.BridgeStatus{
 		Bridge: markup("bridge"), Version: markup("version"), Time: time.Now(), Rules: subjects.BridgeRules{Trouble: markup("trouble")},
 	})
@@ -89,10 +100,17 @@ func TestHostileBuckets(t *testing.T) {
 	r.put(subjects.BucketRules, "evil", `{"rules":[{"id":"x","effect":"deny","priority":9,"name":[`+quote(markup("rule"))+`],"custom":{`+quote(markup("field"))+`:["a"]}},
 		{"id":"y","effect":"deny","priority":8,"name":[`+quote(markup("rule"))+`],"reason":`+quote("<b class=hostile>reason</b>")+`}]}`)
 	r.put(subjects.BucketRules, "refused", `{"rules":[{"id":`+quote(markup("id"))+`,"effect":`+quote(markup("effect"))+`}]}`)
+	const key = "<svg/onload=alert(1)>" // that no client would write, but a server takes
+	if _, err := r.js.Publish(t.Context(), "$KV.rules."+key, []byte(`{"rules":[]}`)); err != nil {
+		t.Fatal(err)
+	}
 	p.open(r.url())
-	p.until(`document.querySelectorAll('#live tbody tr').length === 1 && document.querySelectorAll('#fleet tbody tr').length === 2 && !document.querySelector('#checks .invalid').hidden`)
-	if got := p.text("#live tbody"); !strings.Contains(got, markup("live")) {
-		t.Errorf("live: %q", got)
+	p.until(`document.querySelectorAll('#live tbody tr').length === 1 && document.querySelector('#checks .invalid').innerText.includes('svg/onload') && document.querySelectorAll('#fleet tbody tr').length === 2 && !document.querySelector('#checks .invalid').hidden`)
+	live := p.text("#live tbody")
+	for _, part := range []string{"live", "app", "addr", "by"} {
+		if !strings.Contains(live, markup(part)) {
+			t.Errorf("live: no %s in %q", part, live)
+		}
 	}
 	fleet := p.text("#fleet tbody")
 	for _, part := range []string{"bridge", "version", "trouble"} {
