@@ -72,10 +72,14 @@ see what is left then. Linux only.`,
 }
 
 // benchOutput is how a bench tells.
-type benchOutput struct{ json, quiet bool }
+type benchOutput struct {
+	form  *format
+	quiet bool
+}
 
 func (b *benchOutput) flags(flags *pflag.FlagSet) {
-	flags.BoolVar(&b.json, "json", false, "print everything as JSON")
+	b.form = formats("text", "json")
+	flags.VarP(b.form, "output", "o", "form of the result; json has every measurement")
 	flags.BoolVar(&b.quiet, "quiet", false, "do not tell what runs")
 }
 
@@ -88,7 +92,7 @@ func (b *benchOutput) progress(cmd *cobra.Command) func(string, ...any) {
 }
 
 func (b *benchOutput) write(cmd *cobra.Command, report interface{ Print(io.Writer) error }) error {
-	if b.json {
+	if b.form.name == "json" {
 		return writeJSON(cmd.OutOrStdout(), report)
 	}
 	return report.Print(cmd.OutOrStdout())

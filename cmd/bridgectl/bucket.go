@@ -22,9 +22,10 @@ const requestTimeout = 5 * time.Second
 
 // bucketFlags say which bucket of rules is meant, and on which server.
 type bucketFlags struct {
-	getenv func(string) string
-	url    string
-	name   string
+	getenv  func(string) string
+	url     string
+	name    string
+	timeout time.Duration // to connect, and to find the bucket; 0 is connectTimeout and requestTimeout
 }
 
 func (f *bucketFlags) add(cmd *cobra.Command) {
@@ -34,12 +35,12 @@ func (f *bucketFlags) add(cmd *cobra.Command) {
 
 // open connects to the bucket. The caller closes it.
 func (f *bucketFlags) open(ctx context.Context) (*bucket, error) {
-	js, nc, err := connect(f.url, f.getenv)
+	js, nc, err := connect(f.url, f.getenv, nats.Timeout(cmp.Or(f.timeout, connectTimeout)))
 	if err != nil {
 		return nil, err
 	}
 	b := &bucket{js: js, nc: nc, name: cmp.Or(f.name, f.getenv("BRIDGE_RULES_BUCKET"), subjects.BucketRules)}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.timeout, requestTimeout))
 	defer cancel()
 	b.stream, err = js.Stream(ctx, "KV_"+b.name)
 	if err != nil {

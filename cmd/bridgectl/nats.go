@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bintubridge/bridge/settings"
@@ -26,18 +27,18 @@ type natsConfig struct {
 }
 
 // connect returns a JetStream client for url, or for the server that the environment names.
-func connect(url string, getenv func(string) string) (jetstream.JetStream, *nats.Conn, error) {
+func connect(url string, getenv func(string) string, more ...nats.Option) (jetstream.JetStream, *nats.Conn, error) {
 	cfg, problems := settings.Load[natsConfig](getenv)
 	auth, err := cfg.Auth.Options()
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, nil, err
 	}
-	nc, err := nats.Connect(cmp.Or(url, cfg.URL, "nats://"+cfg.Embedded), append(auth,
+	nc, err := nats.Connect(cmp.Or(url, cfg.URL, "nats://"+cfg.Embedded), slices.Concat(auth, []nats.Option{
 		nats.Name("bridgectl"),
 		nats.CustomInboxPrefix(provision.InboxBridge), // what the bridge's user may subscribe to
 		nats.Timeout(connectTimeout),
 		nats.NoReconnect(), // what is not sent stays in the file
-	)...)
+	}, more)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot reach NATS: %w; set NATS_URL or --nats-url, or start the bridge that has the embedded server", err)
 	}

@@ -54,9 +54,15 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	root := newGroup("bridgectl", "The operator's tool of the bintu bridge", `
 Exit codes: 0 all is well, 1 a problem was found or the command failed, 2 the
 command line is wrong. The folder and NATS are those of the bridge when its
-environment is set: BRIDGE_DATA_DIR, NATS_URL and the other NATS_ variables.`)
+environment is set: BRIDGE_DATA_DIR, NATS_URL and the other NATS_ variables.
+
+--output json is for scripts: names of fields are lower case with _, fields are added
+over time and never renamed, and nothing else is on the standard output. edit, show-curl
+and completion have a form of their own, asyncapi is JSON anyway.
+
+"bridgectl completion --help" says how a shell completes commands, keys and values.`)
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion's exit codes are those of the others
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
@@ -66,7 +72,8 @@ repair needs a stopped bridge. redrive needs NATS, which with the embedded serve
 means a running bridge.`)
 	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
 	root.AddCommand(newSetup(getenv), newRules(getenv), newExplain(getenv), newStatus(getenv), newTail(getenv), spool, newToken(getenv),
-		newWebhook(getenv), newSimulate(getenv), newAsyncAPI(), newVersion(), newBench(), newBenchServe())
+		newWebhook(getenv), newSimulate(getenv), newAsyncAPI(), newVersion(), newBench(), newBenchServe(), newCompletion())
+	addCompletions(root, getenv)
 	return root
 }
 

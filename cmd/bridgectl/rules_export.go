@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -106,6 +107,7 @@ func readFileOf(key, path string) (ruleFile, error) {
 }
 
 func newRulesExport(getenv func(string) string) *cobra.Command {
+	output := formats("text", "json")
 	flags := bucketFlags{getenv: getenv}
 	var dryRun, prune bool
 	cmd := &cobra.Command{
@@ -125,7 +127,10 @@ file: it is told, and the exit code is 1.`,
 				return err
 			}
 			entries, refused := exportable(entries)
-			x := folderExport{cmd: cmd, dir: args[0], dryRun: dryRun}
+			x := folderExport{dir: args[0], result: exportResult{DryRun: dryRun, Written: []string{}, Removed: []string{}}}
+			if output.name != "json" {
+				x.out = cmd.OutOrStdout()
+			}
 			if err := x.write(entries); err != nil {
 				return err
 			}
@@ -134,14 +139,19 @@ file: it is told, and the exit code is 1.`,
 					return err
 				}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s written, %d unchanged, %d removed\n",
-				shown(args[0]), plural(x.written, "file"), len(entries)-x.written, x.removed)
+			x.result.Unchanged = len(entries) - len(x.result.Written)
+			if output.name == "json" {
+				return errors.Join(refused, writeJSON(cmd.OutOrStdout(), x.result))
+			}
+			x.print("%s: %s written, %d unchanged, %d removed\n",
+				shown(args[0]), plural(len(x.result.Written), "file"), x.result.Unchanged, len(x.result.Removed))
 			return refused
 		},
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove .json files that have no key")
+	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
 
@@ -158,16 +168,29 @@ func exportable(entries []*entry) (good []*entry, refused error) {
 	return good, refused
 }
 
+// exportResult is the result of an export: paths of files, and how many were the same already.
+type exportResult struct {
+	DryRun    bool     `json:"dry_run,omitempty"`
+	Written   []string `json:"written"`
+	Removed   []string `json:"removed"`
+	Unchanged int      `json:"unchanged"`
+}
+
 // folderExport writes keys to files.
 type folderExport struct {
-	cmd              *cobra.Command
-	dir              string
-	dryRun           bool
-	written, removed int
+	dir    string
+	out    io.Writer // nil: nothing is told
+	result exportResult
+}
+
+func (x *folderExport) print(format string, args ...any) {
+	if x.out != nil {
+		fmt.Fprintf(x.out, format, args...)
+	}
 }
 
 func (x *folderExport) write(entries []*entry) error {
-	if !x.dryRun {
+	if !x.result.DryRun {
 		if err := os.MkdirAll(x.dir, 0o755); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
@@ -181,9 +204,9 @@ func (x *folderExport) write(entries []*entry) error {
 		if err == nil && bytes.Equal(there, e.data) {
 			continue
 		}
-		x.written++
-		fmt.Fprintf(x.cmd.OutOrStdout(), "write %s\n", path)
-		if x.dryRun {
+		x.result.Written = append(x.result.Written, path)
+		x.print("write %s\n", path)
+		if x.result.DryRun {
 			continue
 		}
 		if err := replaceFile(path, e.data); err != nil {
@@ -203,9 +226,9 @@ func (x *folderExport) prune(entries []*entry) error {
 		if name[0] == '.' || slices.ContainsFunc(entries, func(e *entry) bool { return fileName(e.key) == name }) {
 			continue
 		}
-		x.removed++
-		fmt.Fprintf(x.cmd.OutOrStdout(), "remove %s\n", shown(path))
-		if x.dryRun {
+		x.result.Removed = append(x.result.Removed, path)
+		x.print("remove %s\n", shown(path))
+		if x.result.DryRun {
 			continue
 		}
 		if err := os.Remove(path); err != nil {

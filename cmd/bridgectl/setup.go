@@ -104,6 +104,7 @@ func printSetup(w io.Writer, r setupResult, whole bool) {
 }
 
 func newSetupCommands(getenv func(string) string) *cobra.Command {
+	output := formats("text", "json")
 	flags := bucketFlags{getenv: getenv}
 	var replicas int
 	cmd := &cobra.Command{
@@ -117,6 +118,9 @@ func newSetupCommands(getenv func(string) string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if output.name == "json" {
+				return writeJSON(cmd.OutOrStdout(), commands)
+			}
 			for _, c := range commands {
 				fmt.Fprintln(cmd.OutOrStdout(), c)
 			}
@@ -125,5 +129,6 @@ func newSetupCommands(getenv func(string) string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&flags.name, "bucket", "", "KV bucket of the rules (default: BRIDGE_RULES_BUCKET, or rules)")
 	cmd.Flags().IntVar(&replicas, "replicas", 1, "servers that keep each stream and bucket, 1 to 5")
+	cmd.Flags().VarP(output, "output", "o", "form of the result; json is a list of texts")
 	return cmd
 }

@@ -90,6 +90,7 @@ func (f *tokenFlags) compile(condition map[string]any) (*decide.Token, error) {
 }
 
 func newTokenSign(getenv func(string) string) *cobra.Command {
+	output := formats("text", "json")
 	var f tokenFlags
 	var key, expires string
 	cmd := &cobra.Command{
@@ -114,11 +115,18 @@ else --bind lists, until --expires. JWT are made by their issuer.` + "\n" + keys
 			if err != nil {
 				return err
 			}
+			if output.name == "json" {
+				return writeJSON(cmd.OutOrStdout(), struct {
+					Token     string    `json:"token"`
+					ExpiresAt time.Time `json:"expires_at"`
+				}{text, until.UTC().Truncate(time.Second)})
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), text)
 			return nil
 		},
 	}
 	f.register(cmd, getenv)
+	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	cmd.Flags().StringVar(&key, "key", "", "name of the key in the file")
 	cmd.Flags().StringVar(&expires, "expires", "1h", "how long the token holds, as 90m, or until when, as 2026-12-01T00:00:00Z")
 	return cmd
@@ -136,6 +144,7 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 }
 
 func newTokenVerify(getenv func(string) string) *cobra.Command {
+	output := formats("text", "json")
 	var f tokenFlags
 	var algs []string
 	var claims string
@@ -158,21 +167,44 @@ refused, and says why.` + "\n" + keysHelp,
 			f.in.Custom = &subjects.Fields{}
 			f.in.Custom.Add(field, text)
 			err = token.Check(&f.in, time.Now())
-			if missing := f.in.Keys.Missing(); len(missing) > 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "the file has no key named %s\n", strings.Join(missing, ", "))
-			}
+			v := tokenVerdict{Good: err == nil, MissingKeys: append([]string{}, f.in.Keys.Missing()...)}
 			if err != nil {
-				return fmt.Errorf("refused: %w", err)
+				v.Reason = err.Error()
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "good")
-			return nil
+			return v.tell(cmd, output)
 		},
 	}
 	f.register(cmd, getenv)
+	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	cmd.Flags().StringSliceVar(&f.keys, "key", nil, "names of the keys that the rule lists")
 	cmd.Flags().StringSliceVar(&algs, "alg", nil, "algorithms that the rule pins: EdDSA, ES256, RS256, HS256; makes it a JWT")
 	cmd.Flags().StringVar(&claims, "claims", "", "the rule's claims, as JSON")
 	return cmd
+}
+
+// tokenVerdict is what became of a token.
+type tokenVerdict struct {
+	Good        bool     `json:"good"`
+	Reason      string   `json:"reason"`       // why it is refused
+	MissingKeys []string `json:"missing_keys"` // that the file does not have
+}
+
+// tell prints the verdict. A token that is refused is an error.
+func (v tokenVerdict) tell(cmd *cobra.Command, output *format) error {
+	if output.name == "json" {
+		if err := writeJSON(cmd.OutOrStdout(), v); err != nil {
+			return err
+		}
+	} else if len(v.MissingKeys) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "the file has no key named %s\n", strings.Join(v.MissingKeys, ", "))
+	}
+	if !v.Good {
+		return errors.New("refused: " + v.Reason)
+	}
+	if output.name != "json" {
+		fmt.Fprintln(cmd.OutOrStdout(), "good")
+	}
+	return nil
 }
 
 // condition returns the condition that the flags of verify describe.

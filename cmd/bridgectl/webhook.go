@@ -47,6 +47,7 @@ func (f *apiFlags) add(cmd *cobra.Command) {
 }
 
 func newWebhookSet(getenv func(string) string) *cobra.Command {
+	output := formats("text", "json")
 	f := apiFlags{}
 	cmd := &cobra.Command{
 		Use: "set URL", Short: "Register a URL with bintu", Args: exactly(1),
@@ -67,11 +68,15 @@ the file that ` + keyVariable + `_FILE names.`,
 			if err := f.register(cmd.Context(), key, target); err != nil {
 				return err
 			}
+			if output.name == "json" {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"registered": withoutPath(target)})
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "bintu calls %s from now on\n", withoutPath(target))
 			return nil
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().VarP(output, "output", "o", "form of the result; the URL is without its path")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", apiTimeout, "how long to wait for the API")
 	return cmd
 }
