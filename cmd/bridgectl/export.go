@@ -56,10 +56,15 @@ aside too: what the bridge could not read. redrive sends such a file:
 				return usageError{errors.New("--unacked and --lost exclude each other: what is lost was passed over, whatever the cursor says")}
 			}
 			e.raw = output.name == "raw"
+			if !cmd.Flags().Changed("output") || e.raw {
+				e.progress = startProgress(cmd, &format{}, true, "record", 0)
+				defer e.progress.end()
+			}
 			return e.run(dir, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
+	addQuiet(cmd)
 	flags.VarP(output, "output", "o", "form of the lines")
 	flags.Uint64Var(&e.from, "from", 1, "first sequence")
 	flags.Uint64Var(&e.to, "to", math.MaxUint64, "last sequence")
@@ -74,6 +79,7 @@ type exporter struct {
 	unacked, lost, raw bool
 
 	out      *bufio.Writer
+	progress *progress
 	unusable int // records that hold no event this version can read
 }
 
@@ -87,6 +93,7 @@ func (e *exporter) run(dir string, w io.Writer) error {
 		e.from = max(e.from, spool.ReadCursor(dir).Seq+1)
 	}
 	err := records(dir, func(rec spool.Record) error {
+		e.progress.add(1)
 		if rec.Seq < e.from || rec.Seq > e.to {
 			return nil
 		}

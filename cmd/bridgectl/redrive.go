@@ -59,7 +59,12 @@ A redrive that was killed leaves FILE.redriving; the next one takes it in.`,
 			}
 			defer nc.Close()
 			r.publish = js.PublishMsg
-			err = box.take(func(line []byte) ([]byte, bool) { return r.redrive(cmd.Context(), line) })
+			shown := startProgress(cmd, output, false, "line", 0)
+			err = box.take(func(line []byte) ([]byte, bool) {
+				shown.add(1)
+				return r.redrive(cmd.Context(), line)
+			})
+			shown.end()
 			return errors.Join(err, r.report(cmd, output.name))
 		},
 	}
@@ -68,6 +73,7 @@ A redrive that was killed leaves FILE.redriving; the next one takes it in.`,
 	flags.StringVar(&url, "nats-url", "", "NATS server (default: NATS_URL, or the embedded server's address)")
 	flags.StringSliceVar(&ids, "id", nil, "only events with these ids; may be given several times")
 	flags.BoolVar(&dryRun, "dry-run", false, "only list what would be sent")
+	addQuiet(cmd)
 	flags.VarP(output, "output", "o", "form of the result")
 	return cmd
 }

@@ -131,7 +131,10 @@ file: it is told, and the exit code is 1.`,
 			if output.name != "json" {
 				x.out = cmd.OutOrStdout()
 			}
-			if err := x.write(entries); err != nil {
+			x.progress = startProgress(cmd, output, true, "document", uint64(len(entries)))
+			err = x.write(entries)
+			x.progress.end()
+			if err != nil {
 				return err
 			}
 			if prune {
@@ -151,6 +154,7 @@ file: it is told, and the exit code is 1.`,
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove .json files that have no key")
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
@@ -181,6 +185,8 @@ type folderExport struct {
 	dir    string
 	out    io.Writer // nil: nothing is told
 	result exportResult
+
+	progress *progress
 }
 
 func (x *folderExport) print(format string, args ...any) {
@@ -196,6 +202,7 @@ func (x *folderExport) write(entries []*entry) error {
 		}
 	}
 	for _, e := range entries {
+		x.progress.add(1)
 		path := filepath.Join(x.dir, fileName(e.key))
 		there, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

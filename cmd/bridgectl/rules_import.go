@@ -48,6 +48,9 @@ written it meanwhile; the others go on when one cannot be.
 					return err
 				}
 			}
+			im.progress = startProgress(cmd, output, true, "document", uint64(len(im.puts)+len(im.removes)+im.unchanged))
+			im.progress.add(uint64(im.unchanged))
+			defer im.progress.end()
 			return im.run(cmd.Context())
 		},
 	}
@@ -56,6 +59,7 @@ written it meanwhile; the others go on when one cannot be.
 	cmd.Flags().BoolVar(&im.prune, "prune", false, "delete the keys that have no file")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	im.wait.add(cmd)
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
@@ -82,6 +86,8 @@ type folderImport struct {
 	prune  bool
 	out    io.Writer
 	json   bool
+
+	progress *progress
 
 	puts      []importPut
 	removes   []*entry
@@ -141,6 +147,7 @@ func (im *folderImport) run(ctx context.Context) error {
 	var keys []string
 	revision := im.bucket.stream.CachedInfo().State.LastSeq
 	note := func(p pushed, err error) {
+		im.progress.add(1)
 		if err != nil {
 			failures = append(failures, err)
 			return

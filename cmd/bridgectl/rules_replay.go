@@ -45,7 +45,7 @@ depends on one, the event is undecidable: counted, and not guessed.`,
 				return err
 			}
 			r.since = time.Now().Add(-since)
-			result, err := r.run(cmd)
+			result, err := r.run(cmd, output)
 			if err != nil {
 				return err
 			}
@@ -68,6 +68,7 @@ depends on one, the event is undecidable: counted, and not guessed.`,
 	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
 	cmd.Flags().Uint64Var(&failOn, "fail-on-flips", 0, "fail when more requests than this would be decided otherwise")
 	cmd.Flags().StringVar(&dialect, "dialect", "", "order of the fields in raw bodies, bintu or nginx-rtmp (default: BRIDGE_DIALECT, or bintu)")
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
@@ -79,10 +80,12 @@ type replay struct {
 	flags sourceFlags
 	puts  []string
 	tallyOptions
+
+	progress *progress
 }
 
 // run reads and decides all events.
-func (r *replay) run(cmd *cobra.Command) (*replayed, error) {
+func (r *replay) run(cmd *cobra.Command, output *format) (*replayed, error) {
 	ctx := cmd.Context()
 	defaults, err := r.flags.defaults()
 	if err != nil {
@@ -110,7 +113,13 @@ func (r *replay) run(cmd *cobra.Command) (*replayed, error) {
 	if err != nil {
 		return nil, err
 	}
+	total := uint64(0)
+	for _, part := range parts {
+		total += part.to - part.from + 1
+	}
+	r.progress = startProgress(cmd, output, false, "event", total)
 	sum, err := r.readAll(ctx, parts)
+	r.progress.end()
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +240,10 @@ func (r *replay) read(ctx context.Context, part replayPart, t *tally) error {
 		return err
 	}
 	defer nc.Close()
-	return readPart(ctx, js, part, t.take)
+	return readPart(ctx, js, part, func(subject string, data []byte) {
+		t.take(subject, data)
+		r.progress.add(1)
+	})
 }
 
 // replayed is the result of a replay.

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"bintubridge/bridge/bridgetest"
+)
+
+// screen is a pseudo terminal, and what was written to it.
+type screen struct {
+	*os.File
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func openScreen(t *testing.T) *screen {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number, unlocked uint32
+	control(t, master, syscall.TIOCSPTLCK, &unlocked)
+	control(t, master, syscall.TIOCGPTN, &number)
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &screen{File: slave}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			s.mu.Lock()
+			s.text.Write(buf[:n])
+			s.mu.Unlock()
+			if err != nil {
+				return // the other end is closed
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = slave.Close()
+		<-read
+		_ = master.Close()
+	})
+	return s
+}
+
+func control(t *testing.T, f *os.File, request uintptr, value *uint32) {
+	t.Helper()
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 { //nolint:gosec // the call's way
+		t.Fatal(errno)
+	}
+}
+
+// all returns what was written so far.
+func (s *screen) all(t *testing.T) string {
+	t.Helper()
+	const mark = "<mark>"
+	if _, err := s.WriteString(mark); err != nil {
+		t.Fatal(err)
+	}
+	bridgetest.Eventually(t, "all is read", func() bool { return strings.HasSuffix(s.String(), mark) })
+	return strings.TrimSuffix(s.String(), mark)
+}
+
+// Progress is on a terminal, and goes when the command ends. It is nowhere else.
+func TestProgressIsForTerminals(t *testing.T) {
+	server := startAll(t)
+	folder := t.TempDir()
+	for i := range 30 {
+		writeFile(t, filepath.Join(folder, fmt.Sprintf("k%d.json", i)), `{"rules":[]}`)
+	}
+	environ := map[string]string{"NATS_URL": server.URL()}
+	command := func(out, err io.Writer, args ...string) {
+		t.Helper()
+		if code := run(t.Context(), streams{out: out, err: err}, func(name string) string { return environ[name] }, args); code != 0 {
+			t.Fatalf("%v: exit code %d", args, code)
+		}
+	}
+	for range 30 {
+		if _, err := server.JetStream().Publish(t.Context(), "stream.play", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letters := filepath.Join(t.TempDir(), "letters.jsonl")
+	var text bytes.Buffer
+	command(&text, io.Discard, "spool", "export", filepath.Join(spools, "clean"))
+	writeFile(t, letters, text.String())
+	tests := []struct {
+		name  string
+		args  []string
+		both  bool   // standard output is the terminal, too
+		shown string // "" is nothing
+	}{
+		{"import", []string{"rules", "import", folder}, false, "of 30 documents"},
+		{"quiet", []string{"rules", "import", folder, "--quiet"}, false, ""},
+		{"JSON", []string{"rules", "import", folder, "-o", "json"}, false, ""},
+		{"lines on the same terminal", []string{"rules", "import", folder}, true, ""},
+		{"export", []string{"rules", "export", filepath.Join(folder, "out")}, false, "of 30 documents"},
+		{"replay", []string{"rules", "replay", "--put", "k1=", "--since", "1h"}, false, "of 30 events"},
+		{"replay as JSON", []string{"rules", "replay", "--put", "k1=", "--since", "1h", "-o", "json"}, false, ""},
+		{"redrive", []string{"spool", "redrive", "--file", letters}, false, " line"},
+		{"spool export", []string{"spool", "export", filepath.Join(spools, "clean")}, false, " record"},
+		{"spool export as JSON", []string{"spool", "export", "-o", "json", filepath.Join(spools, "clean")}, false, ""},
+		{"spool export on the same terminal", []string{"spool", "export", filepath.Join(spools, "clean")}, true, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := openScreen(t)
+			var out io.Writer = s.File
+			if !tt.both {
+				out = io.Discard
+			}
+			command(out, s.File, tt.args...)
+			text := s.all(t)
+			if tt.shown == "" && strings.Contains(text, "\x1b") {
+				t.Errorf("shown: %q", text)
+			}
+			if !strings.Contains(text, tt.shown) || tt.shown != "" && !strings.HasSuffix(text, "\r\x1b[K") {
+				t.Errorf("want %q, and gone at the end: %q", tt.shown, text)
+			}
+		})
+	}
+	var errs bytes.Buffer
+	command(io.Discard, &errs, "rules", "export", filepath.Join(folder, "more"))
+	if errs.Len() > 0 {
+		t.Errorf("where there is no terminal: %q", errs.String())
+	}
+}
+
+// Colour is for a terminal whose owner wants it.
+func TestColourIsForTerminals(t *testing.T) {
+	server := startAll(t)
+	if _, err := server.JetStream().Publish(t.Context(), "stream.play", []byte(`{"call":"play","decision":{"effect":"allow"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"": true, "1": false} {
+		s := openScreen(t)
+		environ := map[string]string{"NATS_URL": server.URL(), "NO_COLOR": name}
+		code := run(t.Context(), streams{out: s.File, err: io.Discard}, func(name string) string { return environ[name] }, []string{"tail", "--no-follow"})
+		if text := s.all(t); code != 0 || !strings.Contains(text, "play") || strings.Contains(text, "\x1b[32m") != want {
+			t.Errorf("NO_COLOR=%s: exit code %d: %q", name, code, text)
+		}
+	}
+}
+
+func TestProgressLine(t *testing.T) {
+	for want, p := range map[string]*progress{
+		"1200 of 4800 events, 25 %, 600/s": {what: "event", total: 4800},
+		"1200 events, 600/s":               {what: "event"},
+		"1200 of 1 event, 100 %, 600/s":    {what: "event", total: 1}, // more came than was counted
+	} {
+		p.add(1200)
+		if got := p.line(2 * time.Second); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
