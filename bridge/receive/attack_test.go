@@ -3,6 +3,7 @@ package receive
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -173,7 +174,7 @@ func TestSlowlorisFromManyAddresses(t *testing.T) {
 }
 
 // TestFloodOfNonsense sends what no webhook looks like, as fast as a few
-// connections go, and asks meanwhile. Nothing of it reaches the Handler.
+// connections go, and asks meanwhile. Nothing of it reaches the Handler, and little the log.
 func TestFloodOfNonsense(t *testing.T) {
 	const calls = 200
 	bomb := strings.Repeat("X-Bomb: "+strings.Repeat("b", 100)+"\r\n", 1000)
@@ -193,7 +194,8 @@ func TestFloodOfNonsense(t *testing.T) {
 		"wrong paths":   func(r *rand.Rand) string { return post("/hook/"+fmt.Sprint(r.Uint64()), "call=publish") },
 	}
 	h := &recorder{}
-	s, addr := started(t, Config{MaxConns: 64, MaxConnsPerAddr: 32}, h)
+	begun, log := time.Now(), &logBuffer{}
+	s, addr := started(t, Config{MaxConns: 64, MaxConnsPerAddr: 32, Log: slog.New(slog.NewJSONHandler(log, nil))}, h)
 	b := &besieged{addr: addr, over: make(chan struct{})}
 	seed := uint64(1)
 	for _, shape := range shapes {
@@ -211,8 +213,12 @@ func TestFloodOfNonsense(t *testing.T) {
 	}
 	eventually(t, "the flood arrives", func() bool { return refusals() > 0 })
 	b.good(t, calls)
-	eventually(t, "a flood was refused", func() bool { return refusals() >= 10 })
+	eventually(t, "a flood was refused", func() bool { return refusals() >= 500 })
 	b.end()
+	seconds := int(time.Since(begun)/logEvery) + 1
+	if lines := len(log.lines(t)); lines > seconds*int(numOutcomes) {
+		t.Errorf("%d lines in the log for %d refusals in %d s", lines, refusals(), seconds)
+	}
 	if got := s.Stats(); got.Accepted != calls || got.Panics != 0 {
 		t.Errorf("%d calls were accepted, %d panics, want %d and none", got.Accepted, got.Panics, calls)
 	}
