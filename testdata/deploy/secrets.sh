@@ -7,8 +7,7 @@ dir=$1
 mkdir -p "$dir"
 chmod 700 "$dir"
 umask 022
-for name in admin_password bridge_password rules_password reader_password sessions_password consumer_password \
-  chat_password notify_password hook_secret admin_token; do
+for name in admin_password bridge_password rules_password reader_password sessions_password consumer_password chat_password notify_password hook_secret admin_token; do
   # A letter first: NATS takes a variable of its environment that begins with a digit for a number.
   [ -s "$dir/$name" ] || printf 's%s' "$(openssl rand -hex 24)" >"$dir/$name"
 done
