@@ -58,7 +58,7 @@ func TestNATSValues(t *testing.T) {
 	}
 	all := decode(t, kustomize(t))
 	variables := regexp.MustCompile(`password: \$([A-Z]+_PASSWORD)`).FindAllSubmatch(read(t, "nats/users.conf"), -1)
-	if len(variables) != 5 {
+	if len(variables) != 8 {
 		t.Errorf("%d users", len(variables))
 	}
 	for _, m := range variables {
