@@ -71,15 +71,11 @@ func natsTool(args []string) error {
 // section returns the commands of a section of README.
 func section(t *testing.T, title string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, ok := strings.Cut(string(readme), "\n## "+title+"\n")
+	_, text, ok := strings.Cut(readme(t), "\n### "+title+"\n")
 	if !ok {
 		t.Fatalf("README has no section %q", title)
 	}
-	text, _, _ = strings.Cut(text, "\n## ")
+	text, _, _ = strings.Cut(text, "\n##")
 	var commands strings.Builder
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
 		commands.WriteString(block[1])
