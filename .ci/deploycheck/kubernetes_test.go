@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 )
 
 // objects are what "kubectl apply -k" would send, by kind.
@@ -216,5 +217,37 @@ func checkPolicy(t *testing.T, all objects, p *networkingv1.NetworkPolicy) {
 		return len(rule.To) == 1 && rule.To[0].PodSelector != nil && maps.Equal(rule.To[0].PodSelector.MatchLabels, nats) && rule.Ports[0].Port.IntVal == 4222
 	}) {
 		t.Errorf("network policy %s: nothing goes to NATS", p.Name)
+	}
+}
+
+// What monitor.yaml asks for is there. Its kind is of the Prometheus operator; only what is used of it is
+// known here.
+func TestMonitor(t *testing.T) {
+	var monitor struct {
+		APIVersion string            `json:"apiVersion"`
+		Kind       string            `json:"kind"`
+		Metadata   map[string]string `json:"metadata"`
+		Spec       struct {
+			Selector struct {
+				MatchLabels map[string]string `json:"matchLabels"`
+			} `json:"selector"`
+			Endpoints []struct {
+				Port string `json:"port"`
+				Path string `json:"path"`
+			} `json:"podMetricsEndpoints"`
+		} `json:"spec"`
+	}
+	if err := yaml.UnmarshalStrict(read(t, "k8s/monitor.yaml"), &monitor); err != nil {
+		t.Fatal(err)
+	}
+	pods := selected(decode(t, kustomize(t)), monitor.Spec.Selector.MatchLabels)
+	pods = slices.DeleteFunc(pods, func(w workload) bool { return w.selector == nil }) // a job has no metrics
+	if len(pods) != 3 || len(monitor.Spec.Endpoints) != 1 {
+		t.Errorf("%d workloads, endpoints %v", len(pods), monitor.Spec.Endpoints)
+	}
+	for _, w := range pods {
+		if !port(w.pod, monitor.Spec.Endpoints[0].Port) {
+			t.Errorf("the pods of %s have no port %q", w.name, monitor.Spec.Endpoints[0].Port)
+		}
 	}
 }
