@@ -131,7 +131,9 @@ func (b *Bridge) open() (err error) {
 
 // listen takes a port early, so that a taken one is the first thing to be told.
 func (b *Bridge) listen(variable, addr string) (net.Listener, error) {
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	// No keep-alive probes, which cost each connection four system calls: the servers'
+	// own time limits end those whose peer is gone.
+	ln, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; stop the program that holds the port or set %s to another", addr, err, variable)
 	}

@@ -181,13 +181,13 @@ func (s *Server) placeTurnedAway(c *conn) bool {
 	return true
 }
 
-// run starts a goroutine that does work for c and gives its place back by leave,
-// under mu. The caller holds mu, so that Shutdown has either not begun to wait or
+// run has a goroutine do work for c and give its place back by leave, under mu.
+// The caller holds mu, so that Shutdown has either not begun to wait or
 // finds c in open.
 func (s *Server) run(c *conn, work func(*conn), leave func()) {
 	s.open[c] = struct{}{}
 	s.counters.open.Add(1)
-	s.conns.Go(func() {
+	s.workers.run(func() {
 		defer func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -27,8 +27,8 @@ type Server struct {
 	draining atomic.Bool   // replies close their connections
 	stopped  chan struct{} // closed with draining; wakes a Serve that backs off
 
-	conns   sync.WaitGroup // one for each connection's goroutine
-	mu      sync.Mutex     // guards what follows
+	workers *workers   // serve connections
+	mu      sync.Mutex // guards what follows
 	sources map[*source]struct{}
 	open    map[*conn]struct{}
 	serving int   // connections among open that are served
@@ -49,6 +49,7 @@ func New(cfg Config, h Handler) *Server {
 		log:      refusalLog{out: cfg.Log},
 		lastCall: defaultLastCall,
 		stopped:  make(chan struct{}),
+		workers:  newWorkers(),
 		sources:  make(map[*source]struct{}),
 		open:     make(map[*conn]struct{}),
 	}

@@ -22,7 +22,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 	gone := make(chan struct{})
 	go func() {
-		s.conns.Wait()
+		s.workers.wait()
 		close(gone)
 	}()
 	select {
@@ -45,6 +45,7 @@ func (s *Server) beginDraining() {
 		return
 	}
 	close(s.stopped)
+	s.workers.stop()
 	for src := range s.sources {
 		delete(s.sources, src)
 		_ = src.Close() // nothing can be done about it, and Serve returns anyway
