@@ -94,8 +94,8 @@ type exchange struct {
 	asked    uint // calls that were decided with this memory
 }
 
-// Handle answers one webhook, whose event continues trace. The order matters: decide on what was sent, redact what
-// leaves, append, answer.
+// Handle answers one webhook, whose event continues trace. The order matters: decide on
+// what was sent, redact what leaves, append, answer.
 func (a *answerer) Handle(body []byte, trace receive.Trace) receive.Answer {
 	x := a.exchange.Get().(*exchange)
 	defer a.exchange.Put(x)

@@ -30,5 +30,5 @@
 // being answered, which is closed: see room.
 //
 // Each connection has one goroutine, owned by the Server and joined by
-// Shutdown. A request that passes every check allocates nothing here.
+// Shutdown, which serves others after it: see workers. A request that passes every check allocates nothing here.
 package receive

@@ -66,6 +66,7 @@ func (w *workers) next() func() {
 	}
 }
 
-// stop sends those home that wait, and the others when their jobs are done; wait returns then.
+// stop sends those home that wait, and the others when their jobs are done; wait returns
+// when all have gone.
 func (w *workers) stop() { close(w.stopped) }
 func (w *workers) wait() { w.all.Wait() }
