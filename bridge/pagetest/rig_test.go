@@ -31,8 +31,29 @@ func newRig(t *testing.T, environ ...string) *rig {
 	server := bridgetest.StartNATS(t)
 	r := &rig{t: t, server: server, Bridge: bridgetest.StartBridge(t, server, append([]string{"BRIDGE_NAME=edge-1"}, environ...)...), js: server.JetStream()}
 	r.put(subjects.BucketRules, "acme", rules)
-	bridgetest.Eventually(t, "the rules are in force", func() bool { return r.Post("call=play&name=x&addr=192.0.2.1") == 200 })
+	bridgetest.Eventually(t, "the rules are in force", func() bool { return r.revision() == 1 })
+	if code := r.Post("call=play&name=x&addr=192.0.2.1"); code != 200 {
+		t.Fatalf("the rules answer %d", code)
+	}
 	return r
+}
+
+// revision is that of the rules which the bridge says it decides by, 0 before it says any.
+func (r *rig) revision() uint64 {
+	r.t.Helper()
+	var status subjects.BridgeStatus
+	kv, err := r.js.KeyValue(r.t.Context(), subjects.BucketBridges)
+	if err != nil {
+		return 0
+	}
+	entry, err := kv.Get(r.t.Context(), subjects.BridgeKey("edge-1"))
+	if err != nil {
+		return 0
+	}
+	if err := json.Unmarshal(entry.Value(), &status); err != nil {
+		r.t.Fatal(err)
+	}
+	return status.Rules.Revision
 }
 
 // put writes a key, as soon as NATS takes it.
