@@ -11,10 +11,6 @@ import (
 	"time"
 )
 
-// restFactor is how many times as long as it wrote the saver rests, so that a
-// large snapshot takes no more than a small share of a processor and the disk.
-const restFactor = 10
-
 // saver writes snapshots on a goroutine of its own, so that a slow disk never
 // holds up the rules. However often the rules changed while it wrote or rested,
 // it takes them as they are then.
@@ -26,6 +22,7 @@ type saver struct {
 	wake    chan struct{} // room for one: something changed
 	quit    chan struct{}
 	done    chan struct{}
+	pace    pace
 
 	mu  sync.Mutex
 	err error // of the last write
@@ -36,6 +33,7 @@ func startSaver(path string, every time.Duration, current func() *snapshot, log 
 		path: path, every: every, current: current, log: log,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.pace.quit = s.quit
 	go s.run()
 	return s
 }
@@ -85,9 +83,8 @@ func (s *saver) run() {
 			s.finish()
 			return
 		}
-		began := time.Now()
 		s.write()
-		rest.Reset(max(s.every, restFactor*time.Since(began)))
+		rest.Reset(max(s.every, s.pace.due()))
 	}
 }
 
@@ -102,7 +99,8 @@ func (s *saver) finish() {
 // write saves the rules as they are. A failure is logged when it is the first of
 // a row; the next snapshot tries again.
 func (s *saver) write() {
-	err := replaceFile(s.path, s.current())
+	s.pace.begin()
+	err := replaceFile(s.path, s.current(), &s.pace)
 	if err != nil && s.trouble() == "" {
 		s.log.Error("rules: snapshot not written; a restart without NATS would decide by the one before", "error", err)
 	}
@@ -132,13 +130,13 @@ func prepareFolder(path string) error {
 }
 
 // replaceFile puts the snapshot in the place of the file at path, whole or not
-// at all, also over a power cut.
-func replaceFile(path string, snap *snapshot) error {
+// at all, also over a power cut. It rests after each part as pace says.
+func replaceFile(path string, snap *snapshot, pace *pace) error {
 	file, err := os.OpenFile(temporary(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create rules snapshot: %w", err)
 	}
-	if err = errors.Join(writeFile(file, snap), file.Close()); err != nil {
+	if err = errors.Join(writeFile(file, snap, pace), file.Close()); err != nil {
 		return fmt.Errorf("write rules snapshot: %w", err)
 	}
 	if err := os.Rename(temporary(path), path); err != nil {
@@ -154,8 +152,8 @@ func replaceFile(path string, snap *snapshot) error {
 	return nil
 }
 
-func writeFile(file *os.File, snap *snapshot) error {
-	sum, err := snap.encode(file)
+func writeFile(file *os.File, snap *snapshot, pace *pace) error {
+	sum, err := snap.encode(pacedWriter{file, pace})
 	if err != nil {
 		return err
 	}

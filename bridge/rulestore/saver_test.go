@@ -1,8 +1,10 @@
 package rulestore
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +29,8 @@ func TestSaverRests(t *testing.T) {
 	})
 }
 
-// A large snapshot, which takes a second to write, is written every eleventh.
+// A saver that has worked for a second rests ten before it goes on, and only close
+// gets the file at once.
 func TestSaverRestsLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "rules.snapshot")
@@ -41,11 +44,52 @@ func TestSaverRestsLonger(t *testing.T) {
 			s.changed()
 			time.Sleep(time.Second)
 		}
+		if written != 3 {
+			t.Errorf("%d files written in 33 seconds", written)
+		}
+		s.changed()
+		closing := time.Now()
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
+		if took := time.Since(closing); took != time.Second {
+			t.Errorf("the last one took %s, a second of it work", took)
+		}
 		if written != 4 {
-			t.Errorf("%d files written in 33 seconds", written)
+			t.Errorf("%d files written with the one at the end", written)
 		}
 	})
 }
+
+// A large snapshot is written in short turns, with rests between them.
+func TestSaverTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns []int
+		began := time.Now()
+		busy := writerFunc(func(b []byte) (int, error) {
+			turns = append(turns, len(b))
+			time.Sleep(time.Millisecond)
+			return len(b), nil
+		})
+		docs := newDocuments(0)
+		for i := range 5000 {
+			key := fmt.Sprintf("team.%d", i)
+			docs.put(record{doc: judge(version{key: key, data: []byte(allow(key))}, docs).doc, revision: uint64(i)})
+		}
+		p := &pace{}
+		p.begin()
+		if _, err := (&snapshot{documents: docs.freeze()}).encode(pacedWriter{busy, p}); err != nil {
+			t.Fatal(err)
+		}
+		if len(turns) < 5 || slices.Max(turns) > 128<<10 {
+			t.Errorf("turns of %v bytes", turns)
+		}
+		if took, want := time.Since(began), time.Duration(len(turns))*(1+restFactor)*time.Millisecond; took != want {
+			t.Errorf("%d turns took %s, want %s", len(turns), took, want)
+		}
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
