@@ -14,7 +14,8 @@
 // scrapers have no secrets; they name no stream, address or client. Everything
 // else is for callers on the same host or with the token: in a header, or, for a
 // browser, in the form of /login, which gives a cookie for it. The form and its
-// style sheet are open too where there is a token.
+// style sheet are open too where there is a token. An address that presents several wrong
+// ones has to wait a moment: see guesses.
 //
 // Other pages in the operator's browser get nothing: requests made for them are
 // refused by what the browser says of itself and by the name they came to, and the

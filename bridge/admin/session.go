@@ -13,8 +13,10 @@ import (
 )
 
 // A browser cannot send the token with each request, so it gets a cookie for it:
-// "<end>.<mac>", the end in unix seconds and its HMAC-SHA256 under the token's digest.
-// It outlives a restart, and ends with the token.
+// "<end>.<mac>.<own>", the end in unix seconds, its HMAC-SHA256 under the token's digest,
+// and one under a key of this process. By the first the session outlives a restart, and
+// ends with the token. The second cannot be guessed: a session with it never has to wait
+// because of guesses from its address.
 const (
 	sessionCookie = "bridge_admin"
 	sessionAge    = 12 * time.Hour
@@ -29,8 +31,8 @@ func isLogin(path string) bool {
 	return path == loginPath || path == "/page/login.css"
 }
 
-func (g gate) sessionMAC(end string) string {
-	mac := hmac.New(sha256.New, g.digest[:])
+func sessionMAC(key [sha256.Size]byte, end string) string {
+	mac := hmac.New(sha256.New, key[:])
 	mac.Write([]byte(sessionUse + end))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -48,18 +50,25 @@ func cookieName(host string) string {
 	return sessionCookie + "_" + port
 }
 
-// hasSession reports whether the request has a cookie that is good.
-func (g gate) hasSession(r *http.Request) bool {
+// hasSession reports whether the request has a cookie that is good. One that has ended is
+// not compared, so it is no guess.
+func (g gate) hasSession(r *http.Request) (ok bool, wait time.Duration) {
 	cookie, err := r.Cookie(cookieName(r.Host))
 	if err != nil || !g.hasToken {
-		return false
+		return false, 0
 	}
-	end, mac, _ := strings.Cut(cookie.Value, ".")
-	if !hmac.Equal([]byte(mac), []byte(g.sessionMAC(end))) {
-		return false
-	}
+	end, rest, _ := strings.Cut(cookie.Value, ".")
+	mac, own, _ := strings.Cut(rest, ".")
 	at, err := strconv.ParseInt(end, 10, 64)
-	return err == nil && time.Now().Before(time.Unix(at, 0))
+	if err != nil || !time.Now().Before(time.Unix(at, 0)) {
+		return false, 0
+	}
+	if hmac.Equal([]byte(own), []byte(sessionMAC(g.own, end))) {
+		return true, 0
+	}
+	return g.guesses.try(peerOf(r.RemoteAddr), end+"."+mac, func(presented string) bool {
+		return hmac.Equal([]byte(presented), []byte(end+"."+sessionMAC(g.digest, end)))
+	})
 }
 
 //go:embed page/login.html
@@ -79,13 +88,19 @@ func (s *Server) askToken(w http.ResponseWriter, status int) {
 // login takes the token from the form and gives the cookie for it.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
-	if !s.gate.isToken(strings.TrimSpace(r.PostFormValue("token"))) {
+	ok, wait := s.gate.guesses.try(peerOf(r.RemoteAddr), strings.TrimSpace(r.PostFormValue("token")), s.gate.isToken)
+	switch {
+	case wait > 0:
+		sendWait(w, wait)
+		return
+	case !ok:
 		s.askToken(w, http.StatusUnauthorized)
 		return
 	}
 	end := strconv.FormatInt(time.Now().Add(sessionAge).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: Secure only where it can be, see below
-		Name: cookieName(r.Host), Value: end + "." + s.gate.sessionMAC(end), Path: "/", MaxAge: int(sessionAge.Seconds()),
+		Name: cookieName(r.Host), Value: end + "." + sessionMAC(s.gate.digest, end) + "." + sessionMAC(s.gate.own, end),
+		Path: "/", MaxAge: int(sessionAge.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https", // else it would never come back
 	})
