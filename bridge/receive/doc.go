@@ -16,7 +16,8 @@
 //	target       not Path, or no valid secret       404
 //	method       not POST                           405 with Allow: POST
 //	             (these two before a body over 4 KiB
-//	             of declared length is read)
+//	             of declared length is read, the
+//	             target before one in chunks)
 //	Handler      Accept, Refuse, Invalid, Full      200, 403, 400, 503
 //	             a panic                            503
 //

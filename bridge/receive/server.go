@@ -193,14 +193,17 @@ const smallBody = 4 << 10
 // body must not be taken for the next request.
 //
 // One who does not know the target gets no memory for a large body: it is too large
-// for him, and serveError says why.
+// for him, and serveError says why. A body in chunks waits for expect, which refuses it.
 func (s *Server) headerRead(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	const noFraming = -2 // see fasthttp.RequestHeader.ContentLength
+	const chunked, noFraming = -1, -2 // see fasthttp.RequestHeader.ContentLength
 	length := header.ContentLength()
 	if length == noFraming {
 		header.SetConnectionClose()
 	}
-	if length > smallBody && (!s.target.matches(header.RequestURI()) || !header.IsPost()) {
+	switch {
+	case length == chunked && !s.target.matches(header.RequestURI()):
+		header.Set(fasthttp.HeaderExpect, "100-continue")
+	case length > smallBody && (!s.target.matches(header.RequestURI()) || !header.IsPost()):
 		return fasthttp.RequestConfig{MaxRequestBodySize: min(smallBody, s.cfg.MaxBody)}
 	}
 	return fasthttp.RequestConfig{}

@@ -123,6 +123,9 @@ func TestReplies(t *testing.T) {
 
 		{name: "a large body to a wrong path is not read", request: "POST /x HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n", reply: missClose, closed: true},
 		{name: "a large body with a wrong method is not read", request: "PUT /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 60000\r\n\r\n", reply: methodClose, closed: true},
+		{name: "chunks to a wrong path are not read", request: "POST /x HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunked\r\n\r\n", reply: missClose, closed: true},
+		{name: "nor with another expectation", request: "POST /x HTTP/1.1\r\nHost: bridge\r\nExpect: 200-ok\r\nTransfer-Encoding: chunked\r\n\r\n", reply: missClose, closed: true},
+		{name: "nor what is behind them", request: "POST /x HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + post("/hook", "2"), reply: missClose, closed: true},
 		{name: "too large for anybody, to a wrong path", request: "POST /x HTTP/1.1\r\nHost: bridge\r\nContent-Length: 99999999999\r\n\r\n", reply: missClose, closed: true},
 		{name: "declared too large", request: headed("Content-Length: 65\r\n", ""), reply: largeClose, closed: true},
 		{name: "too large and sent", request: post("/hook", strings.Repeat("x", 200_000)), reply: largeClose, closed: true},
