@@ -14,7 +14,6 @@ const (
 	maxWrong    = 5               // different wrong ones in a wrongPeriod
 	wrongPeriod = 2 * time.Second // from the first of them; after maxWrong nothing is compared until its end
 	maxGuessers = 1024            // addresses that are remembered; one more, and all are forgotten
-	wrongLogged = time.Second     // the least time between two log lines
 )
 
 // guesses limits how fast the token can be guessed. The same wrong text again is no
@@ -22,10 +21,9 @@ const (
 type guesses struct {
 	log *slog.Logger
 
-	mu       sync.Mutex // held while comparing, so that guesses at the same time count too
-	of       map[netip.Addr]*guesser
-	logged   time.Time
-	unlogged int // wrong ones since then
+	mu   sync.Mutex // held while comparing, so that guesses at the same time count too
+	of   map[netip.Addr]*guesser
+	told throttle
 }
 
 // guesser is an address that was wrong.
@@ -47,9 +45,9 @@ func (g *guesses) try(peer netip.Addr, presented string, isRight func(string) bo
 		wait = who.until.Sub(now)
 	}
 	ok = wait <= 0 && isRight(presented)
-	tell, suppressed := false, 0
+	suppressed, tell := 0, false
 	if !ok && wait <= 0 && g.isNew(from, presented, now) {
-		tell, suppressed = g.passes(now)
+		suppressed, tell = g.told.pass(now)
 	}
 	g.mu.Unlock()
 	if tell {
@@ -74,17 +72,6 @@ func (g *guesses) isNew(from netip.Addr, presented string, now time.Time) bool {
 	}
 	who.wrong = append(who.wrong, digest)
 	return true
-}
-
-// passes reports whether a wrong token may be logged, and how many were held back since
-// the last. The caller holds mu.
-func (g *guesses) passes(now time.Time) (ok bool, suppressed int) {
-	if now.Sub(g.logged) < wrongLogged {
-		g.unlogged++
-		return false, 0
-	}
-	suppressed, g.unlogged, g.logged = g.unlogged, 0, now
-	return true, suppressed
 }
 
 // peerOf returns the address of an http.Request.RemoteAddr, or the zero Addr when it is

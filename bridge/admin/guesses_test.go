@@ -191,7 +191,7 @@ func TestGuessesAreLogged(t *testing.T) {
 		g.guess(t, attacker, 10, http.StatusTooManyRequests)
 		g.bearer(operator, "t0ken")
 		g.bearer(operator, "")
-		time.Sleep(wrongLogged)
+		time.Sleep(logEvery)
 		g.form(operator, "guess-form")
 		lines := strings.Split(strings.TrimSpace(g.log.String()), "\n")
 		if len(lines) != 2 || !strings.Contains(lines[0], "peer=192.0.2.1 suppressed=0") ||

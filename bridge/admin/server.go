@@ -67,6 +67,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	gate    gate
+	crowd   *crowd
 	http    *http.Server
 	queries chan struct{} // one for each that is being answered
 
@@ -84,7 +85,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, gate: newGate(cfg), queries: make(chan struct{}, maxQueries), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, gate: newGate(cfg), crowd: newCrowd(cfg.Log), queries: make(chan struct{}, maxQueries), stopping: make(chan struct{})}
 	errorLog := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 
 	registry := prometheus.NewRegistry()
@@ -178,12 +179,18 @@ func (s *Server) send(w http.ResponseWriter, body []byte) {
 	}
 }
 
-// track follows the connections' goroutines for Shutdown.
-func (s *Server) track(_ net.Conn, state http.ConnState) {
+// track follows the connections' goroutines for Shutdown, and closes connections that
+// are too many.
+func (s *Server) track(conn net.Conn, state http.ConnState) {
+	peer := peerOf(conn.RemoteAddr().String())
 	switch state {
 	case http.StateNew:
 		s.conns.Add(1)
+		if !s.crowd.enter(peer) {
+			_ = conn.Close() // its goroutine finds it closed
+		}
 	case http.StateClosed, http.StateHijacked:
+		s.crowd.leave(peer)
 		s.conns.Done()
 	}
 }
