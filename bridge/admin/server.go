@@ -214,8 +214,9 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Shutdown stops accepting and answers what has begun. When ctx ends first it
-// cuts the remaining connections off and says so. In both cases no goroutine of
-// the server is left; it waits for the functions of Config that are at work.
+// cuts the remaining connections off and logs so: whoever can connect could bring it
+// about, by saying nothing. In both cases no goroutine of the server is left; it waits
+// for the functions of Config that are at work.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -225,9 +226,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 
 	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = fmt.Errorf("admin: connections cut off in shutdown: %w", err)
+	switch {
+	case err != nil && errors.Is(err, ctx.Err()):
+		s.cfg.Log.Warn("connections to the admin listener were cut off", "reason", err)
 		_ = s.http.Close() // closes what Shutdown could not; its error adds nothing
+		err = nil
+	case err != nil:
+		err = fmt.Errorf("admin: close the listener: %w", err)
 	}
 	s.loops.Wait() // no connection begins after this
 	s.conns.Wait()

@@ -296,7 +296,8 @@ func TestShutdown(t *testing.T) {
 	})
 	t.Run("cuts off when time is up, and joins", func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
-		s, addr := started(t, Config{Loopback: true, Status: func() any { close(entered); <-release; return 1 }})
+		var log strings.Builder
+		s, addr := started(t, Config{Loopback: true, Status: func() any { close(entered); <-release; return 1 }, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -319,8 +320,27 @@ func TestShutdown(t *testing.T) {
 		default:
 		}
 		close(release)
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Shutdown = %v, want Canceled", err)
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		if !strings.Contains(log.String(), "cut off") {
+			t.Errorf("the log: %q", log.String())
+		}
+	})
+	t.Run("whatever somebody who connected says, or does not", func(t *testing.T) {
+		s, addr := started(t, Config{})
+		for _, said := range []string{"", "GET /li", "GET /livez HTTP/1.1\r\nHost: bridge\r\nContent-Length: 9\r\n\r\n"} {
+			if _, err := io.WriteString(connect(t, "127.0.0.1", addr), said); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !isServed(t, connect(t, "127.0.0.1", addr)) { // so the others were accepted
+			t.Fatal("not answered")
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown = %v", err)
 		}
 	})
 	t.Run("before Serve", func(t *testing.T) {
