@@ -33,8 +33,9 @@ const (
 
 // Check looks for rules that compile and are most likely mistakes, as of now. A
 // rule that it calls never, expired or shadowed decides nothing: none of these is
-// a guess. Warnings come in the order of the documents.
-func Check(docs []*Document, now time.Time) []Warning {
+// a guess. Warnings come in the order of the documents. checked, which may be nil, is
+// called behind each document.
+func Check(docs []*Document, now time.Time, checked func()) []Warning {
 	l := linter{now: now, table: NewTable(0, Defaults{}, docs)}
 	for _, doc := range docs {
 		for i := range doc.rules {
@@ -46,6 +47,9 @@ func Check(docs []*Document, now time.Time) []Warning {
 	for _, doc := range docs {
 		for i := range doc.rules {
 			l.check(&doc.rules[i])
+		}
+		if checked != nil {
+			checked()
 		}
 	}
 	return l.warnings

@@ -42,7 +42,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, w := range Check(rulesDocs(t, c.rules), noon) {
+			for _, w := range Check(rulesDocs(t, c.rules), noon, nil) {
 				got = append(got, fmt.Sprintf("%s %s", w.Rule, w.Kind))
 			}
 			if !slices.Equal(got, c.want) {
@@ -62,7 +62,7 @@ func TestCheckSlow(t *testing.T) {
 		if n > fewSlow {
 			want = n
 		}
-		if got := Check(rulesDocs(t, strings.Join(rules, ",")), noon); len(got) != want || want > 0 && got[0].Kind != LintSlow {
+		if got := Check(rulesDocs(t, strings.Join(rules, ",")), noon, nil); len(got) != want || want > 0 && got[0].Kind != LintSlow {
 			t.Errorf("%d rules: %d warnings, want %d", n, len(got), want)
 		}
 	}
@@ -74,7 +74,12 @@ func TestCheckIsNeverWrong(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		docs := drawDocs(t, "documents")
 		dead := map[string]Lint{}
-		for _, w := range Check(docs, noon) {
+		checked := 0
+		warnings := Check(docs, noon, func() { checked++ })
+		if checked != len(docs) {
+			t.Fatalf("%d of %d documents were counted", checked, len(docs))
+		}
+		for _, w := range warnings {
 			if w.Kind != LintSlow {
 				dead[w.Rule] = w.Kind
 			}

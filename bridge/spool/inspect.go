@@ -52,8 +52,17 @@ func (in *Inspection) Damaged() []Problem {
 	return slices.DeleteFunc(slices.Clone(in.Problems), func(p Problem) bool { return p.Torn })
 }
 
+// Watch is told of each segment that was looked at: how many were, of how many. It may be nil.
+type Watch func(done, of int)
+
+func (w Watch) tell(done, of int) {
+	if w != nil {
+		w(done, of)
+	}
+}
+
 // Inspect reads every byte of the spool in dir.
-func Inspect(dir string) (*Inspection, error) {
+func Inspect(dir string, watch Watch) (*Inspection, error) {
 	in := &Inspection{Dir: dir, Segments: []SegmentInfo{}, SetAside: []string{}, Problems: []Problem{}}
 	cur, problem := readCursorFile(dir) // before the list: a running bridge may ack what comes later
 	paths, aside, err := listFolder(dir)
@@ -77,6 +86,7 @@ func Inspect(dir string) (*Inspection, error) {
 	err = eachContent(paths, func(c *content) error {
 		log.add(c)
 		in.Segments = append(in.Segments, describe(c))
+		watch.tell(len(in.Segments), len(paths))
 		for _, r := range c.records {
 			if r.seq > pos && !r.lost {
 				pos = r.seq

@@ -104,6 +104,17 @@ func (s *summary) damaged() bool {
 	return slices.ContainsFunc(s.problems, func(p Problem) bool { return !p.Torn })
 }
 
+// damaged counts the segments that have more than a torn end.
+func (o *order) damaged() int {
+	n := 0
+	for i := range o.seen {
+		if o.seen[i].damaged() {
+			n++
+		}
+	}
+	return n
+}
+
 // limit returns the first sequence that segments behind the one at i hold, 0
 // when there is none.
 func (o *order) limit(i int) uint64 {

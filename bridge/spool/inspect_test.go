@@ -155,7 +155,7 @@ func TestInspectFindsProblems(t *testing.T) {
 			logRun(t, dir, 0, []string{"one", "two", "three"}, 1)
 			logRun(t, dir, 0, []string{"four", "five"}, 0)
 			test.spoil(t, dir)
-			in, err := Inspect(dir)
+			in, err := Inspect(dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +291,7 @@ func TestInspectLive(t *testing.T) {
 	})
 	seen := 0
 	for tries := 0; tries < 15 || seen == 0; tries++ {
-		in, err := Inspect(dir)
+		in, err := Inspect(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestInspectLive(t *testing.T) {
 }
 
 func TestInspectErrors(t *testing.T) {
-	if _, err := Inspect(t.TempDir() + "/nowhere"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Inspect(t.TempDir()+"/nowhere", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 	dir, wanted := t.TempDir(), errors.New("enough")

@@ -130,7 +130,7 @@ func TestSwappedNames(t *testing.T) {
 		t.Errorf("the tools read %+v", got)
 	}
 	before := fileBytes(t, segmentPath(dir, 5))
-	if _, err := Repair(dir, false); err != nil {
+	if _, err := Repair(dir, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(before, fileBytes(t, segmentPath(dir, 5))) {
@@ -231,7 +231,7 @@ func TestStrangeFiles(t *testing.T) {
 				if err := make(path); err != nil {
 					t.Fatal(err)
 				}
-				in, err := Inspect(dir)
+				in, err := Inspect(dir, nil)
 				if err != nil || len(in.Problems) == 0 && name != "huge" && name != "dangling" {
 					t.Errorf("%+v, %v", in, err)
 				}
@@ -263,7 +263,7 @@ func TestHugeSegment(t *testing.T) {
 	if st := s.Stats(); texts(t, s) != "one two" || st.Damaged != 1 {
 		t.Errorf("%q, %+v", texts(t, s), st)
 	}
-	if in, err := Inspect(dir); err != nil || len(in.Damaged()) != 1 || in.Waiting != 2 {
+	if in, err := Inspect(dir, nil); err != nil || len(in.Damaged()) != 1 || in.Waiting != 2 {
 		t.Errorf("%+v, %v", in, err)
 	}
 }

@@ -41,8 +41,10 @@ type RepairedSegment struct {
 // Left alone are torn ends, which the bridge cuts itself; segments that have been
 // passed by the cursor, because what is behind it is not sent again (LostRecords finds
 // what is in them); and those whose header cannot be rebuilt.
-func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
-	r, err := newRepairer(dir)
+//
+// watch counts a segment when it was read, and one that is damaged again when it was repaired.
+func Repair(dir string, dryRun bool, watch Watch) ([]RepairedSegment, error) {
+	r, err := newRepairer(dir, watch)
 	if err == nil && !dryRun {
 		err = removeParts(dir)
 	}
@@ -50,6 +52,8 @@ func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
 		return nil, err
 	}
 	done := []RepairedSegment{}
+	read := len(r.log.seen)
+	of := read + r.log.damaged()
 	for i := range r.log.seen {
 		m, err := r.mend(i)
 		if err != nil {
@@ -64,6 +68,7 @@ func Repair(dir string, dryRun bool) ([]RepairedSegment, error) {
 			}
 		}
 		done = append(done, m.out)
+		watch.tell(read+len(done), of)
 	}
 	return done, nil
 }
@@ -77,14 +82,18 @@ type repairer struct {
 	acked uint64
 }
 
-func newRepairer(dir string) (*repairer, error) {
+func newRepairer(dir string, watch Watch) (*repairer, error) {
 	paths, _, err := listFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	cur := ReadCursor(dir)
 	r := &repairer{dir: dir, acked: cur.Seq, ids: headerIDs(osDisk{}, paths)}
-	if err := eachContent(paths, func(c *content) error { r.log.add(c); return nil }); err != nil {
+	if err := eachContent(paths, func(c *content) error {
+		r.log.add(c)
+		watch.tell(len(r.log.seen), len(paths))
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	r.log.judge(cur.Seq, true)

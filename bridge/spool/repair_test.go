@@ -236,14 +236,14 @@ func TestRepairSavesWhatIsWhole(t *testing.T) {
 				back = append(back, w)
 			}
 		}
-		if _, err := Repair(l.dir, false); err != nil {
+		if _, err := Repair(l.dir, false, nil); err != nil {
 			rt.Fatal(err)
 		}
 		after := readAsBridge(t, l.dir)
 		if !slices.Equal(after, inOrder(back)) {
 			rt.Fatalf("after the repair the bridge reads\n%+v, want\n%+v", after, inOrder(back))
 		}
-		if _, err := Repair(l.dir, false); err != nil {
+		if _, err := Repair(l.dir, false, nil); err != nil {
 			rt.Fatal(err)
 		}
 		if again := readAsBridge(t, l.dir); !slices.Equal(again, after) {
@@ -259,7 +259,7 @@ func TestRepairSavesWhatIsWhole(t *testing.T) {
 				rt.Fatalf("the crash of a repair has lost %+v", w)
 			}
 		}
-		if _, err := Repair(crashed, false); err != nil {
+		if _, err := Repair(crashed, false, nil); err != nil {
 			rt.Fatal(err)
 		}
 		if again := readAsBridge(t, crashed); !slices.Equal(again, after) {
@@ -270,7 +270,7 @@ func TestRepairSavesWhatIsWhole(t *testing.T) {
 
 // repairAndCrash carries out some steps of the repair of one segment.
 func repairAndCrash(rt *rapid.T, t *testing.T, dir string) {
-	r, err := newRepairer(dir)
+	r, err := newRepairer(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,11 +310,34 @@ func TestSequencesBehindDamageAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := logRun(t, dir, 0, []string{"six", "seven"}, 0)
-	if _, err := Repair(dir, false); err != nil {
+	if _, err := Repair(dir, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := readAsBridge(t, dir), slices.Concat(all[3:], later); !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// A damaged segment is read, and repaired when all are read.
+func TestWatch(t *testing.T) {
+	dir := t.TempDir()
+	logRun(t, dir, 0, []string{"one", "two", "three"}, 1)
+	logRun(t, dir, 0, []string{"four", "five"}, 0)
+	alter(t, segmentPath(dir, 1), func(b []byte) { b[headerSize+24+frameSize] ^= 1 })
+	var told [][2]int
+	watch := func(done, of int) { told = append(told, [2]int{done, of}) }
+	if _, err := Inspect(dir, watch); err != nil {
+		t.Fatal(err)
+	}
+	if want := [][2]int{{1, 2}, {2, 2}}; !slices.Equal(told, want) {
+		t.Errorf("Inspect told %v, want %v", told, want)
+	}
+	told = nil
+	if _, err := Repair(dir, false, watch); err != nil {
+		t.Fatal(err)
+	}
+	if want := [][2]int{{1, 2}, {2, 2}, {3, 3}}; !slices.Equal(told, want) {
+		t.Errorf("Repair told %v, want %v", told, want)
 	}
 }
 
@@ -355,10 +378,10 @@ func FuzzRepair(f *testing.F) {
 		}
 		check("found", foundBy(t, dir, Records))
 		check("lost", foundBy(t, dir, LostRecords))
-		if _, err := Inspect(dir); err != nil {
+		if _, err := Inspect(dir, nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Repair(dir, false); err != nil {
+		if _, err := Repair(dir, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		check("repaired", readAsBridge(t, dir))

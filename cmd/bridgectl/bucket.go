@@ -26,6 +26,8 @@ type bucketFlags struct {
 	url     string
 	name    string
 	timeout time.Duration // to connect, and to find the bucket; 0 is connectTimeout and requestTimeout
+
+	progress *progress // counts the documents that are read; may be nil
 }
 
 func (f *bucketFlags) add(cmd *cobra.Command) {
@@ -39,7 +41,7 @@ func (f *bucketFlags) open(ctx context.Context) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bucket{js: js, nc: nc, name: cmp.Or(f.name, f.getenv("BRIDGE_RULES_BUCKET"), subjects.BucketRules)}
+	b := &bucket{js: js, nc: nc, name: cmp.Or(f.name, f.getenv("BRIDGE_RULES_BUCKET"), subjects.BucketRules), progress: f.progress}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.timeout, requestTimeout))
 	defer cancel()
 	b.stream, err = js.Stream(ctx, "KV_"+b.name)
@@ -65,6 +67,8 @@ type bucket struct {
 	nc     *nats.Conn
 	stream jetstream.Stream
 	name   string
+
+	progress *progress // of all
 }
 
 func (b *bucket) close() { b.nc.Close() }
@@ -159,6 +163,7 @@ func (b *bucket) all(ctx context.Context) ([]*entry, error) {
 	err := b.read(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: b.subject(">"),
 	}, func(e *entry) {
+		b.progress.add(1)
 		if !e.deleted {
 			list = append(list, e)
 		}

@@ -24,7 +24,9 @@ the bridge runs. Damage is shown and is no failure; see verify.`,
 			if err != nil {
 				return err
 			}
-			in, err := spool.Inspect(dir)
+			shown := startProgress(cmd, output, false, "segment", 0)
+			in, err := spool.Inspect(dir, shown.segments)
+			shown.end()
 			if err != nil {
 				return err
 			}
@@ -34,6 +36,7 @@ the bridge runs. Damage is shown and is no failure; see verify.`,
 			return printInspection(cmd.OutOrStdout(), in)
 		},
 	}
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }

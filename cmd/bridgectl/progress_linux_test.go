@@ -106,6 +106,10 @@ func TestProgressIsForTerminals(t *testing.T) {
 	var text bytes.Buffer
 	command(&text, io.Discard, "spool", "export", filepath.Join(spools, "clean"))
 	writeFile(t, letters, text.String())
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := os.CopyFS(damaged, os.DirFS(filepath.Join(spools, "damaged"))); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name  string
 		args  []string
@@ -122,6 +126,15 @@ func TestProgressIsForTerminals(t *testing.T) {
 		{"redrive", []string{"spool", "redrive", "--file", letters}, false, " line"},
 		{"spool export", []string{"spool", "export", filepath.Join(spools, "clean")}, false, " record"},
 		{"spool export as JSON", []string{"spool", "export", "-o", "json", filepath.Join(spools, "clean")}, false, ""},
+		{"spool inspect", []string{"spool", "inspect", filepath.Join(spools, "clean")}, false, " segment"},
+		{"spool verify", []string{"spool", "verify", filepath.Join(spools, "clean")}, false, " segment"},
+		{"spool verify, quiet", []string{"spool", "verify", "-q", filepath.Join(spools, "clean")}, false, ""},
+		{"spool verify as JSON", []string{"spool", "verify", "-o", "json", filepath.Join(spools, "clean")}, false, ""},
+		{"spool repair", []string{"spool", "repair", damaged}, false, " segment"},
+		{"spool repair as JSON", []string{"spool", "repair", "-o", "json", damaged}, false, ""},
+		{"lint", []string{"rules", "lint"}, false, " document"},
+		{"lint of a folder", []string{"rules", "lint", filepath.Join(folder, "out")}, false, " document"},
+		{"lint as JSON", []string{"rules", "lint", "-o", "json"}, false, ""},
 		{"spool export on the same terminal", []string{"spool", "export", filepath.Join(spools, "clean")}, true, ""},
 	}
 	for _, tt := range tests {
@@ -164,14 +177,32 @@ func TestColourIsForTerminals(t *testing.T) {
 	}
 }
 
+// A stage begins to count anew; that of a spool's segments learns how many there are.
+func TestProgressStages(t *testing.T) {
+	p := &progress{}
+	p.next("document", 2)
+	p.add(2)
+	p.next("event", 4)
+	p.add(1)
+	if s := p.now.Load(); s.count(time.Second) != "1 of 4 events, 25 %, 1/s" {
+		t.Error(s.count(time.Second))
+	}
+	p.next("segment", 0)
+	p.segments(1, 2)
+	p.segments(2, 3)
+	if s := p.now.Load(); s.count(time.Second) != "2 of 3 segments, 66 %, 2/s" {
+		t.Error(s.count(time.Second))
+	}
+}
+
 func TestProgressLine(t *testing.T) {
-	for want, p := range map[string]*progress{
+	for want, s := range map[string]*stage{
 		"1200 of 4800 events, 25 %, 600/s": {what: "event", total: 4800},
 		"1200 events, 600/s":               {what: "event"},
 		"1200 of 1 event, 100 %, 600/s":    {what: "event", total: 1}, // more came than was counted
 	} {
-		p.add(1200)
-		if got := p.line(2 * time.Second); got != want {
+		s.done.Add(1200)
+		if got := s.count(2 * time.Second); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

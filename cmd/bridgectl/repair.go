@@ -38,7 +38,9 @@ cannot be rebuilt is left alone too, and shown.`,
 					defer lock.Close()
 				}
 			}
-			done, err := spool.Repair(dir, dryRun)
+			shown := startProgress(cmd, output, false, "segment", 0)
+			done, err := spool.Repair(dir, dryRun, shown.segments)
+			shown.end()
 			if output.name == "json" {
 				err = errors.Join(err, writeJSON(cmd.OutOrStdout(), done))
 			} else if err == nil || len(done) > 0 {
@@ -51,6 +53,7 @@ cannot be rebuilt is left alone too, and shown.`,
 		},
 	}
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
+	addQuiet(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
 	return cmd
 }

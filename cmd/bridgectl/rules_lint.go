@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -29,14 +30,15 @@ The first three are certain: such a rule decides nothing. The exit code is 1 whe
 document does not compile, and with --strict when there is a warning.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.paths = args
-			set, err := flags.load(cmd.Context())
+			flags.progress = startProgress(cmd, output, false, "document", 0)
+			set, warnings, err := flags.lint(cmd.Context())
+			flags.progress.end()
 			if err != nil {
 				return err
 			}
 			if len(args) > 0 && len(set.docs) == 0 {
 				return fmt.Errorf("%s has no %s file", clean(set.from), fileSuffix)
 			}
-			warnings := decide.Check(set.docs, time.Now())
 			if err := printWarnings(cmd, output.name, set, warnings); err != nil {
 				return err
 			}
@@ -50,9 +52,20 @@ document does not compile, and with --strict when there is a warning.`,
 		},
 	}
 	flags.add(cmd)
+	addQuiet(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail when there is a warning")
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
+}
+
+// lint loads the rules and looks through them.
+func (f *sourceFlags) lint(ctx context.Context) (*ruleSet, []decide.Warning, error) {
+	set, err := f.load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.progress.next("document", uint64(len(set.docs)))
+	return set, decide.Check(set.docs, time.Now(), func() { f.progress.add(1) }), nil
 }
 
 func printWarnings(cmd *cobra.Command, output string, set *ruleSet, warnings []decide.Warning) error {

@@ -140,7 +140,7 @@ func (r *replay) rules(ctx context.Context) (after, before *ruleSet, err error) 
 	if len(r.puts) > 0 {
 		after, err = before.with(r.puts)
 	} else {
-		after, err = loadFiles(r.flags.paths)
+		after, err = loadFiles(r.flags.paths, nil)
 	}
 	if err != nil {
 		return nil, nil, err

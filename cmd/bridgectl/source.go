@@ -80,7 +80,7 @@ func (f *sourceFlags) load(ctx context.Context) (*ruleSet, error) {
 		return loadSnapshot(f.snapshot)
 	}
 	if len(f.paths) > 0 {
-		return loadFiles(f.paths)
+		return loadFiles(f.paths, f.progress)
 	}
 	b, err := f.open(ctx)
 	if err != nil {
@@ -106,14 +106,16 @@ func loadSnapshot(path string) (*ruleSet, error) {
 
 // loadFiles compiles all documents of folders and files, or says what is wrong
 // with them.
-func loadFiles(paths []string) (*ruleSet, error) {
+func loadFiles(paths []string, p *progress) (*ruleSet, error) {
 	set := &ruleSet{from: strings.Join(paths, ", ")}
 	seen := map[string]string{}
 	var bad []error
 	for _, path := range paths {
 		files, err := readPath(path)
 		bad = append(bad, err)
+		p.next("document", uint64(len(files)))
 		for _, file := range files {
+			p.add(1)
 			if file.key == "" { // its name is bad
 				continue
 			}
@@ -156,7 +158,9 @@ func loadBucket(ctx context.Context, b *bucket) (*ruleSet, error) {
 		return nil, err
 	}
 	set := &ruleSet{from: fmt.Sprintf("bucket %s, revision %d", b.name, b.stream.CachedInfo().State.LastSeq)}
+	b.progress.next("document", uint64(len(entries)))
 	for _, e := range entries {
+		b.progress.add(1)
 		doc, bad := compileEntry(e)
 		if bad == nil {
 			set.docs = append(set.docs, doc)

@@ -21,7 +21,9 @@ may be used while the bridge runs.`,
 			if err != nil {
 				return err
 			}
-			in, err := spool.Inspect(dir)
+			shown := startProgress(cmd, output, false, "segment", 0)
+			in, err := spool.Inspect(dir, shown.segments)
+			shown.end()
 			if err != nil {
 				return err
 			}
@@ -42,6 +44,7 @@ may be used while the bridge runs.`,
 			return nil
 		},
 	}
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
