@@ -23,8 +23,9 @@ The exit code is 1 when the stream does not hold the event of each answer exactl
 Linux only. Nothing that runs is touched; data goes to a temporary folder that is removed:
 see that it lies on the disk you want to measure (--dir).`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = out.progress(cmd)
+			o.Progress = out.start(cmd)
 			report, err := bench.Run(cmd.Context(), o)
+			out.shown.end()
 			if err != nil {
 				return err
 			}

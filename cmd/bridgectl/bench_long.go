@@ -24,8 +24,9 @@ that of the second by more than 10 % (memory), 20 % (heap in use) or 4 (the othe
 the stream did not hold the event of each answer exactly once. Events are read and purged
 meanwhile, so that the disk holds seconds of them. Linux only.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = out.progress(cmd)
+			o.Progress = out.start(cmd)
 			report, err := bench.Soak(cmd.Context(), o)
+			out.shown.end()
 			if err != nil {
 				return err
 			}
@@ -53,8 +54,9 @@ many events, and some time after these. Every event is read from the stream, cou
 purged meanwhile. NATS keeps the ids of ten minutes to tell duplicates: wait for longer to
 see what is left then. Linux only.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = out.progress(cmd)
+			o.Progress = out.start(cmd)
 			report, err := bench.AtRest(cmd.Context(), o, after)
+			out.shown.end()
 			if err != nil {
 				return err
 			}
@@ -75,19 +77,42 @@ see what is left then. Linux only.`,
 type benchOutput struct {
 	form  *format
 	quiet bool
+	shown *progress
 }
 
 func (b *benchOutput) flags(flags *pflag.FlagSet) {
 	b.form = formats("text", "json")
 	flags.VarP(b.form, "output", "o", "form of the result; json has every measurement")
-	flags.BoolVar(&b.quiet, "quiet", false, "do not tell what runs")
+	flags.BoolVar(&b.quiet, "quiet", false, "do not tell what runs, and for how long still")
 }
 
-func (b *benchOutput) progress(cmd *cobra.Command) func(string, ...any) {
-	return func(format string, args ...any) {
-		if !b.quiet {
-			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+// start returns what tells of each step: on a terminal in one line, until shown ends, and else
+// line by line. With JSON or --quiet it tells nothing.
+func (b *benchOutput) start(cmd *cobra.Command) func(bench.Step) {
+	b.shown = startProgress(cmd, b.form, false, "step", 0)
+	b.shown.say(func(time.Duration) string { return "starting" })
+	w := cmd.ErrOrStderr()
+	return func(s bench.Step) {
+		line := func(after time.Duration) string { return timeLeft(s, after) }
+		switch {
+		case b.shown != nil:
+			b.shown.say(line)
+		case !b.quiet && b.form.name != "json" && terminal(w) == nil:
+			fmt.Fprintln(w, line(0))
 		}
+	}
+}
+
+// timeLeft is a step with the time that is left some time after its start, to the second.
+func timeLeft(s bench.Step, after time.Duration) string {
+	left := (max(s.Takes-after, 0) + s.Then).Round(time.Second)
+	switch {
+	case s.Takes == 0 && s.Then == 0:
+		return s.Name
+	case s.Takes == 0:
+		return fmt.Sprintf("%s; about %s behind it", s.Name, left)
+	default:
+		return fmt.Sprintf("%s; about %s left", s.Name, left)
 	}
 }
 

@@ -41,7 +41,20 @@ type Options struct {
 	Outage   time.Duration // NATS is away for as long, in the middle of a load three times as long; 0: never
 	Sample   time.Duration // of a soak: between two samples
 	Push     int           // rules a second pushed during one more open loop; 0: none
-	Progress func(format string, args ...any)
+	Progress func(Step)    // is told of each
+}
+
+// Step is what a bench does now.
+type Step struct {
+	Name  string
+	Takes time.Duration // about; 0: nobody can tell
+	Then  time.Duration // what those behind it take
+}
+
+// step tells of the next one, which takes about so long.
+func (r *rig) step(takes time.Duration, format string, args ...any) {
+	r.ahead = max(r.ahead-takes, 0)
+	r.opts.Progress(Step{Name: fmt.Sprintf(format, args...), Takes: takes, Then: r.ahead})
 }
 
 // check refuses what cannot be measured.
@@ -115,36 +128,26 @@ func onRig[T any](ctx context.Context, o Options, measure func(*rig, context.Con
 
 // measureAll drives the servers in turn.
 func (r *rig) measureAll(ctx context.Context) (*Report, error) {
+	o, plans := r.opts, r.plans()
+	for _, p := range plans {
+		r.ahead += p.schedule.takes()
+	}
+	r.ahead += outageLoad * o.Outage
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	o := r.opts
 	report := &Report{Rules: o.Rules, Names: o.Names, Body: newRequests(keepAlive, o.Names, o.Body).size(), Connections: o.Conns, Rate: o.Rate, Processors: runtime.NumCPU(), Go: runtime.Version()}
 	var err error
 	if report.AtRest, err = r.memory(); err != nil {
 		return nil, err
 	}
-	forms := []form{keepAlive}
-	if o.HTTP10 {
-		forms = append(forms, http10)
-	}
-	if o.Warmup > 0 {
-		for _, server := range []string{roleBare, roleBridge} {
-			if _, err := r.measure(ctx, plan{server: server, form: keepAlive, schedule: schedule{end: o.Warmup}}); err != nil {
-				return nil, err
-			}
+	for _, p := range plans {
+		m, err := r.measure(ctx, p)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for round := 1; round <= o.Rounds; round++ {
-		for _, f := range forms {
-			for _, p := range r.plans(f) {
-				p.round = round
-				m, err := r.measure(ctx, p)
-				if err != nil {
-					return nil, err
-				}
-				report.add(m)
-			}
+		if p.round > 0 {
+			report.add(m)
 		}
 	}
 	if o.Outage > 0 {
@@ -159,8 +162,28 @@ func (r *rig) measureAll(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// plans are the loads of one round.
-func (r *rig) plans(f form) []plan {
+// plans are all loads but that of the outage. Those of the warm-up have no round.
+func (r *rig) plans() []plan {
+	forms := []form{keepAlive}
+	if r.opts.HTTP10 {
+		forms = append(forms, http10)
+	}
+	var list []plan
+	if r.opts.Warmup > 0 {
+		for _, server := range []string{roleBare, roleBridge} {
+			list = append(list, plan{server: server, form: keepAlive, schedule: schedule{end: r.opts.Warmup}})
+		}
+	}
+	for round := 1; round <= r.opts.Rounds; round++ {
+		for _, f := range forms {
+			list = append(list, r.round(round, f)...)
+		}
+	}
+	return list
+}
+
+// round is the loads of one round.
+func (r *rig) round(n int, f form) []plan {
 	closed := schedule{total: r.opts.Events, end: r.opts.Duration}
 	open := closed
 	open.rate = r.opts.Rate
@@ -170,6 +193,9 @@ func (r *rig) plans(f form) []plan {
 	}
 	if r.opts.Push > 0 {
 		list = append(list, plan{server: roleBridge, form: f, schedule: open, push: r.opts.Push})
+	}
+	for i := range list {
+		list[i].round = n
 	}
 	return list
 }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func short(t *testing.T) Options {
 	return Options{
 		Dir: t.TempDir(), Rules: 1000, Names: 1200, Conns: 8, Rate: 5000, HTTP10: true, Rounds: 2,
-		Duration: time.Minute, Events: 2000, Progress: t.Logf,
+		Duration: time.Minute, Events: 2000, Progress: func(s Step) { t.Log(s.Name) },
 	}
 }
 
@@ -39,10 +39,12 @@ func short(t *testing.T) Options {
 func TestRun(t *testing.T) {
 	o := short(t)
 	o.Push, o.Outage, o.Warmup = 200, 500*time.Millisecond, 100*time.Millisecond
+	told := follow(t, &o)
 	r, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	told.check(t, 1+2+o.Rounds*2*5+1) // rules, warm-up, loads, outage
 	if want := o.Rounds * 2 * 5; len(r.Measurements) != want {
 		t.Errorf("%d measurements, want %d", len(r.Measurements), want)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -15,8 +16,18 @@ type plan struct {
 	form     form
 	schedule schedule
 	push     int // rules a second meanwhile
-	round    int
+	round    int // from 1; 0: a load that is not part of the result
 }
+
+func (p plan) turn(rounds int) string {
+	if p.round == 0 || rounds == 1 {
+		return ""
+	}
+	return fmt.Sprintf(", round %d of %d", p.round, rounds)
+}
+
+// outageLoad is how many times as long as the outage its load takes.
+const outageLoad = 3
 
 func (r *rig) load(p plan) load {
 	return load{
@@ -48,7 +59,7 @@ func (r *rig) accounts(server string) (a accounts, err error) {
 // measure carries out p, and checks what it has left in the stream.
 func (r *rig) measure(ctx context.Context, p plan) (Measurement, error) {
 	m := Measurement{Server: p.server, Form: p.form, Rate: p.schedule.rate, Push: p.push, Round: p.round}
-	r.opts.Progress("%s", m.title())
+	r.step(p.schedule.takes(), "%s%s", m.title(), p.turn(r.opts.Rounds))
 	before, err := r.accounts(p.server)
 	if err != nil {
 		return m, err
@@ -107,8 +118,9 @@ func (r *rig) settle(ctx context.Context, m *Measurement, got answers) (accounts
 // the second.
 func (r *rig) measureOutage(ctx context.Context) ([]Phase, error) {
 	d := r.opts.Outage
-	r.opts.Progress("%d events/s for %s, NATS away in the middle third", r.opts.Rate, 3*d)
-	l := r.load(plan{server: roleBridge, form: keepAlive, schedule: schedule{rate: r.opts.Rate, end: 3 * d}})
+	s := schedule{rate: r.opts.Rate, end: outageLoad * d}
+	r.step(s.end, "%d events/s for %s, NATS away in the middle third", s.rate, s.end)
+	l := r.load(plan{server: roleBridge, form: keepAlive, schedule: s})
 	l.phase = d
 	during, cancel := context.WithCancel(ctx)
 	defer cancel()

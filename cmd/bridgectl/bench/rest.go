@@ -45,12 +45,17 @@ func AtRest(ctx context.Context, o Options, after []time.Duration) (*MemoryRepor
 }
 
 func (r *rig) atRest(ctx context.Context, after []time.Duration) (*MemoryReport, error) {
+	all := schedule{rate: r.opts.Rate, total: r.opts.Events}
+	r.ahead = r.opts.Duration + all.takes()
+	if len(after) > 0 {
+		r.ahead += after[len(after)-1]
+	}
 	if err := r.startEmbedded(ctx); err != nil {
 		return nil, err
 	}
 	report := &MemoryReport{Go: runtime.Version()}
 	stage := func(wait time.Duration, name string) error {
-		r.opts.Progress("%s", name)
+		r.step(max(wait, 0), "%s", name)
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
@@ -65,8 +70,8 @@ func (r *rig) atRest(ctx context.Context, after []time.Duration) (*MemoryReport,
 	if r.sink, err = openSink(ctx, r.bridge.told.NATS); err != nil {
 		return nil, err
 	}
-	r.opts.Progress("%d events", r.opts.Events)
-	got, err := r.endure(ctx, schedule{rate: r.opts.Rate, total: r.opts.Events})
+	r.step(all.takes(), "%d events", r.opts.Events)
+	got, err := r.endure(ctx, all)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,8 @@ type rig struct {
 	sink   *sink
 	bridge *process
 	sent   uint64 // events of all loads
+
+	ahead time.Duration // what the steps that are still to come take
 }
 
 // start brings everything up: the bridge has all rules when it returns.
@@ -58,7 +60,7 @@ func (r *rig) start(ctx context.Context) (err error) {
 	if r.sink, err = openSink(ctx, r.nats.told.Address); err != nil {
 		return err
 	}
-	r.opts.Progress("pushing %d rules", r.opts.Rules)
+	r.step(0, "pushing %d rules", r.opts.Rules)
 	if err := pushAll(ctx, r.sink.js, r.opts.Rules); err != nil {
 		return err
 	}

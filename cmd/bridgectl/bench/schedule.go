@@ -16,6 +16,18 @@ func (s schedule) at(n uint64) time.Duration {
 	return time.Duration(n/rate)*time.Second + time.Duration(n%rate*uint64(time.Second)/rate)
 }
 
+// takes returns how long it goes on at most; 0 when nobody can tell.
+func (s schedule) takes() time.Duration {
+	if s.rate == 0 || s.total == 0 {
+		return s.end
+	}
+	all := s.at(s.total)
+	if s.end > 0 {
+		return min(all, s.end)
+	}
+	return all
+}
+
 // over reports whether event n is not to be sent any more.
 func (s schedule) over(n uint64, now time.Duration) bool {
 	if s.total > 0 && n >= s.total {

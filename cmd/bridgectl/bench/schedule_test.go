@@ -56,3 +56,22 @@ func TestScheduleDue(t *testing.T) {
 		})
 	}
 }
+
+func TestScheduleTakes(t *testing.T) {
+	for name, test := range map[string]struct {
+		s    schedule
+		want time.Duration
+	}{
+		"closed":                          {schedule{end: time.Minute}, time.Minute},
+		"closed, of so many events":       {schedule{total: 10}, 0},
+		"closed, of so many at most":      {schedule{total: 10, end: time.Minute}, time.Minute},
+		"open":                            {schedule{rate: 5, end: time.Minute}, time.Minute},
+		"open, of so many events":         {schedule{rate: 5, total: 10}, 2 * time.Second},
+		"open, of more than fit into it":  {schedule{rate: 5, total: 1000, end: time.Minute}, time.Minute},
+		"open, of fewer than fit into it": {schedule{rate: 5, total: 10, end: time.Minute}, 2 * time.Second},
+	} {
+		if got := test.s.takes(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}

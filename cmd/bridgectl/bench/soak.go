@@ -73,10 +73,14 @@ func (o Options) checkSoak() error {
 }
 
 func (r *rig) soak(ctx context.Context) (*SoakReport, error) {
+	o := r.opts
+	r.ahead = o.Duration
+	if o.Rate == 0 {
+		r.ahead += saturating
+	}
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	o := r.opts
 	report := &SoakReport{Go: runtime.Version(), Rules: o.Rules, Rate: o.Rate}
 	if o.Rate == 0 {
 		m, err := r.measure(ctx, plan{server: roleBridge, form: keepAlive, schedule: schedule{end: saturating}})
@@ -86,7 +90,7 @@ func (r *rig) soak(ctx context.Context) (*SoakReport, error) {
 		report.Saturated = m.PerSecond
 		report.Rate = max(int(m.PerSecond/2), 1)
 	}
-	r.opts.Progress("%d events/s for %s", report.Rate, o.Duration)
+	r.step(o.Duration, "%d events/s for %s", report.Rate, o.Duration)
 	samples := r.startSampler(ctx, o.Sample)
 	got, err := r.endure(ctx, schedule{rate: report.Rate, total: uint64(o.Duration.Seconds() * float64(report.Rate))})
 	var sampleErr error

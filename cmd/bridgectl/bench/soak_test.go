@@ -61,10 +61,12 @@ func TestSoakJudges(t *testing.T) {
 func TestSoak(t *testing.T) {
 	o := short(t)
 	o.Events, o.Rate, o.Rules, o.Duration, o.Sample = 0, 500, 100, 4*time.Second, 100*time.Millisecond
+	told := follow(t, &o)
 	r, err := Soak(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	told.check(t, 2) // rules, load
 	if want := uint64(500 * 4); r.Events != want || r.Refused == 0 || len(r.Courses) != 9 || len(r.Samples) < fifths {
 		t.Errorf("%d events, want %d, %d refused, %d figures, %d samples", r.Events, want, r.Refused, len(r.Courses), len(r.Samples))
 	}
@@ -84,10 +86,12 @@ func TestSoak(t *testing.T) {
 func TestSoakAtHalfLoad(t *testing.T) {
 	o := short(t)
 	o.Events, o.Rate, o.Rules, o.Duration, o.Sample = 0, 0, 100, 2*time.Second, 100*time.Millisecond
+	told := follow(t, &o)
 	r, err := Soak(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	told.check(t, 3) // rules, the most it answers, load
 	if r.Saturated <= 0 || r.Rate != int(r.Saturated/2) || r.Events != uint64(2*r.Rate) {
 		t.Errorf("saturated %.0f/s, rate %d, %d events", r.Saturated, r.Rate, r.Events)
 	}
