@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -98,13 +99,13 @@ func (m *Monitor) Checks() []Check {
 	return list
 }
 
-// Watch begins to watch the consumer of this name. Run does it by itself; a consumer with a
-// loop of its own calls it.
-func (m *Monitor) Watch(name string) *Watch {
+// Watch begins to watch the consumer of this name, which is not ready while nc has no server;
+// nil always has. Run does it by itself; a consumer with a loop of its own calls it.
+func (m *Monitor) Watch(name string, nc *nats.Conn) *Watch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := &Watch{
-		monitor: m, name: name,
+		monitor: m, name: name, nc: nc,
 		processed: m.processed.WithLabelValues(name), fails: m.fails.WithLabelValues(name),
 		dead: m.dead.WithLabelValues(name), redelivered: m.redelivered.WithLabelValues(name),
 		pending: m.lag.WithLabelValues(name, "pending"), ackPending: m.lag.WithLabelValues(name, "ack_pending"),
@@ -119,6 +120,7 @@ func (m *Monitor) Watch(name string) *Watch {
 type Watch struct {
 	monitor                             *Monitor
 	name                                string
+	nc                                  *nats.Conn
 	processed, fails, dead, redelivered prometheus.Counter
 	pending, ackPending, lastError      prometheus.Gauge
 
@@ -151,6 +153,15 @@ func (w *Watch) Attached(detail string) { w.set(true, detail) }
 func (w *Watch) Detached(err error) {
 	w.lastError.SetToCurrentTime()
 	w.set(false, err.Error())
+}
+
+// Looked says whether the last look at its documents has worked.
+func (w *Watch) Looked(err error) {
+	if err != nil {
+		w.Detached(err)
+		return
+	}
+	w.Attached("")
 }
 
 // Processed counts a message that was done.
@@ -215,6 +226,13 @@ func (w *Watch) check() Check {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := Check{Name: w.name, OK: w.ok, Detail: w.detail}
+	if w.nc != nil && !w.nc.IsConnected() { // which the wait for the next message does not tell
+		c.OK, c.Detail = false, "NATS is not connected"
+		if err := w.nc.LastError(); err != nil {
+			c.Detail += ": " + oneLine(shorten(err.Error(), maxReason))
+		}
+		return c
+	}
 	if w.ok && len(w.drift) > 0 {
 		c.Degraded, c.Detail = true, fmt.Sprintf("the durable consumer differs: %s", strings.Join(w.drift, "; "))
 	}

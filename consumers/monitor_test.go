@@ -23,7 +23,7 @@ func (answered) NakWithDelay(time.Duration) error { return nil }
 func TestFailingIsDegraded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		monitor := NewMonitor()
-		watch := monitor.Watch("audit")
+		watch := monitor.Watch("audit", nil)
 		s := newSettler(nil, Options{Log: slog.New(slog.DiscardHandler)}, watch, false)
 		watch.Attached("")
 		try := func(err error) {

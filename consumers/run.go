@@ -40,7 +40,7 @@ func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool
 	if err != nil {
 		return err
 	}
-	watch := opts.Monitor.Watch(opts.Name)
+	watch := opts.Monitor.Watch(opts.Name, js.Conn())
 	defer watch.Leave()
 	p := startPool(ctx, opts, newSettler(js, opts, watch, batches), h)
 	watchLag := startLag(ctx, js, opts, watch)

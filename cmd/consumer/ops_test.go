@@ -27,7 +27,7 @@ func scraped(t *testing.T) (pages [2]string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	reader := newConsumer([]string{"NATS_URL=" + kit.URL()}, "reader", "Reads documents", func(ctx context.Context, _ struct{}, s service) error {
-		watch := s.monitor.Watch("reader")
+		watch := s.monitor.Watch("reader", s.js.Conn())
 		defer watch.Leave()
 		watch.Refused("documents", nil)
 		watch.Attached("")

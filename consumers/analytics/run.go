@@ -49,7 +49,7 @@ type runner struct {
 
 // prepare migrates the database, as soon as it is there.
 func (r *runner) prepare(ctx context.Context) error {
-	watch := r.monitor.Watch(Name)
+	watch := r.monitor.Watch(Name, r.js.Conn())
 	defer watch.Leave()
 	for told := false; ; told = true {
 		limit, cancel := context.WithTimeout(ctx, consumers.DefaultTimeout)

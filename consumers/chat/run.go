@@ -68,7 +68,7 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbo
 	}
 	c.table = documents.NewTable("chat room", func(d documents.Document) (*room, error) { return compile(d, courier) }, c.log)
 	defer courier.CloseIdleConnections()
-	watch := monitor.Watch(Name)
+	watch := monitor.Watch(Name, js.Conn())
 	defer watch.Leave()
 	for c.memories == nil && ctx.Err() == nil {
 		if err := c.openMemories(ctx); err != nil {
@@ -77,7 +77,7 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbo
 		}
 	}
 	c.group.Go(func() { c.followLive(ctx) })
-	documents.Follow(ctx, js, subjects.BucketChatRooms, c.log, func(all []documents.Document) { c.apply(ctx, all, watch) })
+	documents.Follow(ctx, js, subjects.BucketChatRooms, c.log, func(all []documents.Document) { c.apply(ctx, all, watch) }, watch.Looked)
 	for _, cancel := range c.senders {
 		cancel()
 	}
@@ -107,7 +107,7 @@ func (c *chat) followLive(ctx context.Context) {
 		if c.live.Swap(&next) == nil {
 			close(c.known)
 		}
-	})
+	}, func(error) {})
 }
 
 // liveOf returns a publish of the stream that goes on, or the zero entry.
@@ -139,7 +139,6 @@ func (c *chat) apply(ctx context.Context, all []documents.Document, watch *consu
 	}
 	c.tidy(ctx, all)
 	watch.Refused("chat rooms", refused)
-	watch.Attached("")
 }
 
 // start runs the consumer of a room: one message at a time, so that their order is kept.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
@@ -48,6 +49,10 @@ func TestMatch(t *testing.T) {
 func TestFollow(t *testing.T) {
 	kit := consumerstest.Start(t)
 	seen := make(chan string, 100)
+	var looks atomic.Pointer[error]
+	looked := func(want bool) func() bool {
+		return func() bool { err := looks.Load(); return err != nil && (*err == nil) == want }
+	}
 	js := kit.JetStream()
 	kit.Go(func(ctx context.Context) error {
 		documents.Follow(ctx, js, "subscriptions", slog.New(slog.DiscardHandler), func(all []documents.Document) {
@@ -56,7 +61,7 @@ func TestFollow(t *testing.T) {
 				keys = append(keys, d.Key+"="+string(d.Value))
 			}
 			seen <- strings.Join(keys, " ")
-		})
+		}, func(err error) { looks.Store(&err) })
 		return nil
 	})
 	expect := func(want string) {
@@ -80,6 +85,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("b=2")
+	bridgetest.Eventually(t, "looks work", looked(true))
 	status, err := kv.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -87,11 +93,13 @@ func TestFollow(t *testing.T) {
 	if err := kit.JS.DeleteKeyValue(t.Context(), "subscriptions"); err != nil {
 		t.Fatal(err)
 	}
+	bridgetest.Eventually(t, "looks fail", looked(false))
 	if kv, err = kit.JS.CreateKeyValue(t.Context(), status.Config()); err != nil {
 		t.Fatal(err)
 	}
 	put("c", "3")
 	expect("c=3")
+	bridgetest.Eventually(t, "looks work again", looked(true))
 }
 
 func TestDecode(t *testing.T) {

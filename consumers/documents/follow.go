@@ -29,8 +29,9 @@ const (
 
 // Follow gives all documents of the bucket to apply, at first and whenever one has changed, until
 // ctx ends. It asks the server every second whether something has changed: that is one small
-// request, and nothing is missed when the server restarts or the bucket is made anew.
-func Follow(ctx context.Context, js jetstream.JetStream, bucket string, log *slog.Logger, apply func([]Document)) {
+// request, and nothing is missed when the server restarts or the bucket is made anew. looked is
+// told of each look: nil when apply has what the bucket has, or why it is not known.
+func Follow(ctx context.Context, js jetstream.JetStream, bucket string, log *slog.Logger, apply func([]Document), looked func(error)) {
 	var at state
 	silent := false
 	for ctx.Err() == nil {
@@ -42,7 +43,11 @@ func Follow(ctx context.Context, js jetstream.JetStream, bucket string, log *slo
 				at = next // what changed since then is seen at the next look
 			}
 		}
-		if err != nil && !silent && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			return
+		}
+		looked(err)
+		if err != nil && !silent {
 			log.Warn("the documents cannot be read; the last ones stay in force", "bucket", bucket, "error", err)
 		}
 		silent = err != nil

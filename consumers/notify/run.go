@@ -82,7 +82,7 @@ func Run(ctx context.Context, js jetstream.JetStream, courier *outbound.Courier,
 
 // follow keeps the table and a sender for each subscription, until ctx ends.
 func (n *notifier) follow(ctx context.Context) {
-	watch := n.monitor.Watch(tableName)
+	watch := n.monitor.Watch(tableName, n.js.Conn())
 	defer watch.Leave()
 	compiled := documents.NewTable("subscription", n.compile, n.log)
 	documents.Follow(ctx, n.js, subjects.BucketSubscriptions, n.log, func(all []documents.Document) {
@@ -96,8 +96,7 @@ func (n *notifier) follow(ctx context.Context) {
 		n.startAndStop(ctx, table)
 		n.tidy(ctx, all)
 		watch.Refused("subscriptions", refused)
-		watch.Attached("")
-	})
+	}, watch.Looked)
 	for _, s := range n.senders {
 		s.stop()
 	}

@@ -17,7 +17,8 @@ import (
 // changes neither KV live nor the checkpoint.
 func TestOneWhoWasAsleep(t *testing.T) {
 	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
-	r := &runner{js: kit.JetStream(), cfg: Config{Timeout: time.Minute}, watch: consumers.NewMonitor().Watch(Name), log: slog.New(slog.DiscardHandler)}
+	js := kit.JetStream()
+	r := &runner{js: js, cfg: Config{Timeout: time.Minute}, watch: consumers.NewMonitor().Watch(Name, js.Conn()), log: slog.New(slog.DiscardHandler)}
 	event := consumerstest.Event("publish", "lobby")
 	event.ID, event.ReceivedAt = "x-1", start
 	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketSessionsState)

@@ -60,7 +60,7 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, monitor *consu
 	if err := errors.Join(cfg.Check()...); err != nil {
 		return err
 	}
-	watch := monitor.Watch(Name)
+	watch := monitor.Watch(Name, js.Conn())
 	defer watch.Leave()
 	r := &runner{js: js, cfg: cfg, watch: watch, log: log.With("consumer", Name)}
 	for ctx.Err() == nil {
