@@ -20,7 +20,7 @@ type natsUser struct {
 }
 
 // roles are what setup permissions can print, in the order it does.
-var roles = []string{"bridge", "rules", "reader", "sessions", "consumer", "chat", "notify"}
+var roles = []string{"bridge", "rules", "reader", "sessions", "consumer", "chat", "notify", "redrive"}
 
 // userFlags say whom setup permissions prints.
 type userFlags struct {
@@ -48,7 +48,8 @@ CONSUMER_PROVISION=off or check.
   consumer  analytics, or a consumer of one's own (--consumer), that reads EVENTS and SESSIONS
   chat      the consumer chat; as its rooms have consumers of names of their own, it may use,
             make and delete those of others of SESSIONS
-  notify    the consumer notify and its subcommands`,
+  notify    the consumer notify and its subcommands
+  redrive   who sends dead letters again with "consumer redrive", of all consumers`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.complete(); err != nil {
 				return err
@@ -107,6 +108,8 @@ func (f *userFlags) permissions(role string) provision.Permissions {
 		return provision.ChatPermissions()
 	case "notify":
 		return provision.NotifyPermissions()
+	case "redrive":
+		return provision.RedrivePermissions()
 	default:
 		return provision.ConsumerPermissions(f.consumer)
 	}

@@ -77,7 +77,7 @@ func as(t *testing.T, server *bridgetest.NATS, user, inbox string, refused chan<
 }
 
 // All that runs around a bridge works by the users that setup permissions prints, and the
-// server refuses nothing. Chat and notify are held to theirs by their own tests.
+// server refuses nothing. Chat, notify and redrive are held to theirs by their own tests.
 func TestPrintedPermissionsAreEnough(t *testing.T) {
 	for mode, more := range map[string][]string{"off": nil, "check": {"--check"}} {
 		t.Run(mode, func(t *testing.T) {
@@ -316,6 +316,7 @@ func TestPrintedPermissionsAreNoMore(t *testing.T) {
 		"consumer": {"stream.publish", "session.started", "$KV.rules.acme", "$KV.live.x", "dead.other.x", "$JS.ACK.EVENTS.other.1.1.1.1.0", "$JS.API.CONSUMER.DELETE.EVENTS.mine", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.other"},
 		"chat":     {"stream.publish", "session.started", "$KV.rules.acme", "$KV.chat_rooms.red", "$KV.live.x", "dead.chat-red.stream.publish", "$JS.API.CONSUMER.CREATE.EVENTS.chat", "$JS.API.STREAM.PURGE.SESSIONS", "$JS.API.STREAM.DELETE.SESSIONS"},
 		"notify":   {"stream.publish", "session.started", "$KV.rules.acme", "$KV.chat_rooms.red", "dead.analytics.stream.publish", "$JS.API.CONSUMER.DELETE.EVENTS.notify", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.mine", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.DELETE.DELIVERIES"},
+		"redrive":  {"dead.mine.x", "$KV.rules.acme", "$KV.live.x", "$JS.API.STREAM.PURGE.DEAD", "$JS.API.STREAM.DELETE.DEAD", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.x", "$JS.ACK.EVENTS.mine.1.1.1.1.0", "$JS.API.DIRECT.GET.KV_rules"},
 	} {
 		inbox := provision.InboxConsumer
 		if slices.Contains([]string{"bridge", "rules", "reader"}, user) {
@@ -363,9 +364,9 @@ func expectRefused(t *testing.T, nc *nats.Conn, refused <-chan error) {
 func TestPrintedConsumers(t *testing.T) {
 	want := map[string]provision.Permissions{
 		"sessions": provision.SessionsPermissions(), "consumer": provision.ConsumerPermissions(analytics.Name),
-		"chat": provision.ChatPermissions(), "notify": provision.NotifyPermissions(),
+		"chat": provision.ChatPermissions(), "notify": provision.NotifyPermissions(), "redrive": provision.RedrivePermissions(),
 	}
-	for _, u := range printedUsers(t, "sessions", "consumer", "chat", "notify") {
+	for _, u := range printedUsers(t, "sessions", "consumer", "chat", "notify", "redrive") {
 		if got := (provision.Permissions{Publish: u.Publish, Subscribe: u.Subscribe}); !reflect.DeepEqual(got, want[u.Name]) {
 			t.Errorf("%s: got %v, want %v", u.Name, got, want[u.Name])
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"bintubridge/bridge/settings"
 	"bintubridge/consumers"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +22,7 @@ it out of DEAD. Consumers of this program other than NAME pass it by; others tel
 the event's id, which stays the same. Prints one JSON object a letter.
 
 The consumer's name is that of its durable consumer, as in dead.NAME.stream.publish. NATS is
-found by the environment:
+found by the environment; "bridgectl setup permissions redrive" prints a user who may do this:
 
 ` + settings.Usage[natsConfig](),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,6 +41,9 @@ found by the environment:
 				letters++
 				return out.Encode(l)
 			})
+			if told := js.Conn().LastError(); err != nil && errors.Is(told, nats.ErrPermissionViolation) {
+				err = fmt.Errorf("%w: %w", err, told) // who may not ask gets no answer
+			}
 			if err == nil && letters == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "no dead letters of", args[0])
 			}

@@ -146,6 +146,21 @@ func NotifyPermissions() Permissions {
 	return p
 }
 
+// RedrivePermissions are those of consumer redrive: who sends dead letters again sends them where
+// they came from.
+func RedrivePermissions() Permissions {
+	p := Permissions{Subscribe: []string{InboxConsumer + ".>"}, Publish: []string{
+		subjects.AllEvents, subjects.AllSessions, subjects.AllDeliveries,
+		"$JS.API.STREAM.INFO." + subjects.StreamDead,
+		"$JS.API.DIRECT.GET." + subjects.StreamDead,
+		"$JS.API.STREAM.MSG.DELETE." + subjects.StreamDead,
+	}}
+	for _, stream := range []string{subjects.StreamEvents, subjects.StreamSessions, subjects.StreamDeliveries} { // for a body that was left there
+		p.Publish = append(p.Publish, "$JS.API.STREAM.INFO."+stream, "$JS.API.DIRECT.GET."+stream)
+	}
+	return p
+}
+
 // working is what package consumers needs of a durable consumer, <stream>.<name>.
 func working(durable string) []string {
 	return []string{
