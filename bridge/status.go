@@ -102,6 +102,9 @@ func (b *Bridge) rulesReady() admin.Check {
 	if s.Trouble != "" && b.watching.connected() { // else the nats check tells
 		c.Detail += ": " + s.Trouble
 	}
+	if s.InvalidCount > 0 {
+		c.Detail += "; bridgectl rules status says what is wrong"
+	}
 	return c
 }
 
@@ -126,7 +129,7 @@ func (b *Bridge) spoolReady() admin.Check {
 	// send the request that shows that the disk has recovered.
 	c := admin.Check{Name: "spool", OK: !full && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}
 	damage := s.Damaged > 0 || s.Quarantined > 0 || s.Lost > 0
-	c.Degraded = c.OK && (s.SyncError != "" || s.CursorError != "" || damage)
+	c.Degraded = c.OK && (s.AppendError != "" || s.SyncError != "" || s.CursorError != "" || damage)
 	c.Detail = fmt.Sprintf("%d events wait, %d bytes on disk", s.Events, s.Bytes)
 	if !c.OK {
 		c.Detail = "takes no events; " + c.Detail
@@ -178,8 +181,13 @@ func (b *Bridge) natsReady() admin.Check {
 }
 
 func (b *Bridge) provisionReady() admin.Check {
-	s := b.provision.status.Load().String()
-	return admin.Check{Name: "streams", OK: true, Degraded: s != "", Detail: s}
+	s := b.provision.status.Load()
+	c := admin.Check{Name: "streams", OK: true, Detail: s.String()}
+	c.Degraded = c.Detail != ""
+	if len(s.Missing)+len(s.Drift) > 0 {
+		c.Detail += "; bridgectl setup --check compares, bridgectl setup makes what is missing"
+	}
+	return c
 }
 
 func (b *Bridge) adminConfig(contract []byte) admin.Config {

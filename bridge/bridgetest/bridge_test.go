@@ -176,7 +176,7 @@ func TestDeletedBucketEndsNoRules(t *testing.T) {
 	server.Start()
 	bridgetest.Eventually(t, "the missing bucket is reported", func() bool {
 		_, text := b.Admin("/readyz?verbose")
-		return strings.Contains(text, "[~] streams degraded: missing: KV bucket rules")
+		return strings.Contains(text, "[~] streams degraded: missing: KV bucket rules; bridgectl setup --check")
 	})
 	if code := play(); code != http.StatusOK {
 		t.Errorf("status %d: the rules went with the bucket", code)

@@ -84,6 +84,26 @@ func TestFullDiskOfEmbeddedNATS(t *testing.T) {
 	p.stop()
 }
 
+// The spool's disk is full before the bridge starts: that shows, and not only when the first
+// event is lost.
+func TestFullDiskAtTheStart(t *testing.T) {
+	dataDir := t.TempDir()
+	disk := bridgetest.MountDisk(t, filepath.Join(dataDir, "spool"), "8m")
+	disk.Fill()
+	p := start(t, dataDir)
+	p.eventually("/readyz tells", func() bool {
+		code, text := p.get("/readyz?verbose")
+		return code == http.StatusOK && strings.Contains(text, "[~] spool degraded: ") && strings.Contains(text, "no space left on device")
+	})
+	disk.Empty()
+	p.numbered(0, 1)
+	p.eventually("all is well again", func() bool {
+		_, text := p.get("/readyz?verbose")
+		return strings.Contains(text, "[+] spool ok")
+	})
+	p.stop()
+}
+
 // Everything is on one disk: what the spool could not take is counted as lost, and
 // all the rest reaches the stream once and in order.
 func TestFullDiskOfEverything(t *testing.T) {

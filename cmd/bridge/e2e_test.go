@@ -405,5 +405,8 @@ func TestInvalidRulesKeepTheLastGoodVersion(t *testing.T) {
 	if !strings.Contains(p.log(), "not an address") {
 		t.Errorf("the log does not tell\n%s", p.log())
 	}
+	if _, text := p.get("/readyz?verbose"); !strings.Contains(text, "[~] rules degraded: ") || !strings.Contains(text, "bridgectl rules status") {
+		t.Errorf("/readyz does not tell what to do\n%s", text)
+	}
 	p.stop()
 }
