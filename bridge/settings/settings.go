@@ -12,6 +12,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -178,7 +180,7 @@ func explain[T any](all error, vars []variable, values map[string]string, parser
 		}
 		var parse env.ParseError
 		if errors.As(err, &parse) {
-			err = parse.Err
+			err = cmp.Or(wanted(parse.Type), parse.Err)
 		}
 		if v.secret {
 			problems = append(problems, fmt.Errorf("%s: %w", v.name, err))
@@ -190,6 +192,20 @@ func explain[T any](all error, vars []variable, values map[string]string, parser
 		return []error{all}
 	}
 	return problems
+}
+
+// wanted says what a value of a type that is Go's own may be; nil of any other type, whose parser
+// says it.
+func wanted(t reflect.Type) error {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return errors.New("want a duration, such as 50ms, 30s or 5m")
+	case t == reflect.TypeFor[bool]():
+		return errors.New("want true or false")
+	case t == reflect.TypeFor[int]():
+		return errors.New("want a whole number")
+	}
+	return nil
 }
 
 // check asks the configuration and its parts.
