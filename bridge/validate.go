@@ -32,6 +32,9 @@ func (c Config) Check() []error {
 	if err := natsenv.CheckURL(c.NATSURL); err != nil {
 		problems = append(problems, err)
 	}
+	if c.NATSURL == "" && (c.NATS.Creds != "" || c.NATS.NKey != "" || c.NATS.CA != "" || c.NATS.Cert != "") {
+		add("NATS_URL is empty, which starts the embedded server: NATS_CREDS, NATS_NKEY, NATS_CA and NATS_CERT are for outside ones; set NATS_URL, or none of them")
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		add("BRIDGE_TLS_CERT and BRIDGE_TLS_KEY belong together: set both or none")
 	}
@@ -59,7 +62,7 @@ func (c Config) Check() []error {
 	if c.RulesBucket == "" || strings.Trim(c.RulesBucket, secretCharacters) != "" || strings.ContainsAny(c.RulesBucket, ".~") {
 		add("BRIDGE_RULES_BUCKET=%q: want letters, digits, _ and -", c.RulesBucket)
 	}
-	if c.RulesBucket == subjects.BucketLive || c.RulesBucket == subjects.BucketBridges {
+	if subjects.ReservedBucket(c.RulesBucket) {
 		add("BRIDGE_RULES_BUCKET=%q: that bucket has another use, want a name of its own", c.RulesBucket)
 	}
 	if c.MaxBody < minBody || c.MaxBody > maxBody {

@@ -19,6 +19,15 @@ const (
 	BucketChatState     = "chat_state"     // what consumers/chat has told its rooms
 )
 
+// ReservedBucket reports whether the bucket of this name has another use than rules.
+func ReservedBucket(name string) bool {
+	switch name {
+	case BucketLive, BucketBridges, BucketSubscriptions, BucketChatRooms, BucketSessionsState, BucketChatState:
+		return true
+	}
+	return false
+}
+
 // The subjects to subscribe to.
 const (
 	AllEvents     = "stream.>"

@@ -35,13 +35,21 @@ func (f *bucketFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.name, "bucket", "", "KV bucket of the rules (default: BRIDGE_RULES_BUCKET, or "+subjects.BucketRules+")")
 }
 
-// open connects to the bucket. The caller closes it.
+// open connects to the bucket of the rules. The caller closes it.
 func (f *bucketFlags) open(ctx context.Context) (*bucket, error) {
+	name := cmp.Or(f.name, f.getenv("BRIDGE_RULES_BUCKET"), subjects.BucketRules)
+	if subjects.ReservedBucket(name) {
+		return nil, usageError{fmt.Errorf("bucket %s has another use and holds no rules: set --bucket or BRIDGE_RULES_BUCKET to another", name)}
+	}
+	return f.openNamed(ctx, name)
+}
+
+func (f *bucketFlags) openNamed(ctx context.Context, name string) (*bucket, error) {
 	js, nc, err := connect(f.url, f.getenv, nats.Timeout(cmp.Or(f.timeout, connectTimeout)))
 	if err != nil {
 		return nil, err
 	}
-	b := &bucket{js: js, nc: nc, name: cmp.Or(f.name, f.getenv("BRIDGE_RULES_BUCKET"), subjects.BucketRules), progress: f.progress}
+	b := &bucket{js: js, nc: nc, name: name, progress: f.progress}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.timeout, requestTimeout))
 	defer cancel()
 	b.stream, err = js.Stream(ctx, "KV_"+b.name)

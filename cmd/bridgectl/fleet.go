@@ -148,8 +148,7 @@ func verdict(list []arrival, revision uint64, bucket string) error {
 
 // readFleet returns what the bridges say of themselves, by name.
 func readFleet(ctx context.Context, flags bucketFlags) ([]subjects.BridgeStatus, error) {
-	flags.name = subjects.BucketBridges
-	b, err := flags.open(ctx)
+	b, err := flags.openNamed(ctx, subjects.BucketBridges)
 	if err != nil {
 		return nil, err
 	}
