@@ -108,6 +108,9 @@ func TestHelpListsEveryVariable(t *testing.T) {
 	if len(fields) < 35 {
 		t.Errorf("only %d variables", len(fields))
 	}
+	if code, out := run(t, []string{"-helath"}); code != 1 || out != "bridge: flag provided but not defined: -helath, see bridge -h\n" {
+		t.Errorf("a misspelt flag: exit code %d\n%s", code, out)
+	}
 }
 
 func TestHealth(t *testing.T) {

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,18 +25,22 @@ func main() {
 }
 
 func run() error {
-	health := flag.Bool("health", false, "ask the bridge that runs with this environment whether it is ready, and exit 0 or 1")
-	version := flag.Bool("version", false, "show what this program was built from, as the argument version does")
-	flag.Usage = func() {
-		fmt.Printf("usage: bridge [-health | -version]\n\nAnswers bintu's webhooks and forwards every event to NATS JetStream.\nIts configuration comes from the environment:\n\n%s", bridge.Usage())
-	}
-	flag.Parse()
-	if *version || flag.NArg() == 1 && flag.Arg(0) == "version" {
+	flags := flag.NewFlagSet("bridge", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // run's caller prints
+	health := flags.Bool("health", false, "")
+	version := flags.Bool("version", false, "")
+	err := flags.Parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(usage + bridge.Usage())
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w, see bridge -h", err)
+	case *version || flags.NArg() == 1 && flags.Arg(0) == "version":
 		fmt.Print(buildinfo.Read().Text("bridge"))
 		return nil
-	}
-	if flag.NArg() > 0 {
-		return fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flag.Arg(0))
+	case flags.NArg() > 0:
+		return fmt.Errorf("no arguments are wanted, there is %q: the configuration comes from the environment, see bridge -h", flags.Arg(0))
 	}
 	cfg, err := bridge.Load(os.Environ())
 	if err != nil {
