@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"bintubridge/bridge/admin"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,10 @@ is ready, and exits with 0 or 1. It is what a container's health check runs.`,
 			if err != nil {
 				return err
 			}
-			return admin.Probe(cmd.Context(), cfg.AdminListen)
+			if err := admin.Probe(cmd.Context(), cfg.AdminListen); err != nil {
+				return fmt.Errorf("CONSUMER_ADMIN_LISTEN=%s: %w", cfg.AdminListen, err)
+			}
+			return nil
 		},
 	}
 }

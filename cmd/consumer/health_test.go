@@ -38,7 +38,7 @@ func TestHealth(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for listen, want := range map[string]string{listen: "nobody answers", "127.0.0.1:0": "port 0 is any free one", "nowhere": "missing port"} {
+	for listen, want := range map[string]string{listen: "nobody answers", "127.0.0.1:0": "CONSUMER_ADMIN_LISTEN=127.0.0.1:0: health: port 0 is any free one", "nowhere": "missing port"} {
 		if err := health(listen); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", listen, err, want)
 		}

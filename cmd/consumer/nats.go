@@ -25,13 +25,24 @@ func (c natsConfig) Check() []error {
 	return nil
 }
 
+// connectNow returns a client for a command that somebody waits for: with no server that answers
+// it fails.
+func (c natsConfig) connectNow(name string) (jetstream.JetStream, error) {
+	js, err := c.connect(name, slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false))
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach %w; set NATS_URL, or start the bridge that has the embedded server", err)
+	}
+	return js, nil
+}
+
 // connect returns a client that never gives up. With a server that is down it returns at
 // once and connects later.
-func (c natsConfig) connect(name string, log *slog.Logger) (jetstream.JetStream, error) {
+func (c natsConfig) connect(name string, log *slog.Logger, more ...nats.Option) (jetstream.JetStream, error) {
 	opts, err := c.Auth.Options()
 	if err != nil {
 		return nil, err
 	}
+	var told string                                   // the last reason logged
 	opts = append(append(opts, natsenv.Lasting()...), // an ack that cannot be sent fails, and its message comes again
 		nats.Name("consumer "+name),
 		nats.CustomInboxPrefix(provision.InboxConsumer),
@@ -42,9 +53,15 @@ func (c natsConfig) connect(name string, log *slog.Logger) (jetstream.JetStream,
 				log.Warn("NATS disconnected; trying again and again", "error", err)
 			}
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { // of the connection's own goroutine
+			if text := err.Error(); text != told {
+				told = text
+				log.Warn("NATS cannot be reached; trying again and again", "error", err)
+			}
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("NATS reports", "error", err) }),
 	)
-	nc, err := nats.Connect(c.URL, opts...)
+	nc, err := nats.Connect(c.URL, append(opts, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}

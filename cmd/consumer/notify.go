@@ -30,7 +30,7 @@ func withBook(environ []string, cmd *cobra.Command, f func(context.Context, *not
 	if err != nil {
 		return err
 	}
-	js, err := cfg.Common.NATS.connect("notify", cfg.Common.log(io.Discard))
+	js, err := cfg.Common.NATS.connectNow("notify")
 	if err != nil {
 		return err
 	}

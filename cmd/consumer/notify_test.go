@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
@@ -99,5 +102,42 @@ func TestNotifyCommands(t *testing.T) {
 			t.Errorf("%v: %s, %v", args, out, err)
 		}
 	}
+	for _, command := range []string{"rm", "test"} {
+		if _, err := do(command, "red"); err == nil || !strings.HasPrefix(err.Error(), "there is no subscription red") {
+			t.Errorf("%s of none: %v", command, err)
+		}
+	}
 	must("subscribe", "red", "--subject", ">", "--url", r.URL) // after it was deleted
+}
+
+// Without a server, who waits is told at once, and a consumer logs it.
+func TestNoServer(t *testing.T) {
+	environ := []string{"NATS_URL=" + nobody(t), "CONSUMER_ADMIN_LISTEN=127.0.0.1:0"}
+	for _, args := range [][]string{{"notify", "ls"}, {"redrive", "notify-red"}} {
+		var out bytes.Buffer
+		err := execute(t.Context(), newRoot(environ), &out, args...)
+		if err == nil || !strings.HasPrefix(err.Error(), "cannot reach NATS: ") || !strings.Contains(err.Error(), "set NATS_URL") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var log consumerstest.Log
+	ended := make(chan error, 1)
+	go func() { ended <- execute(ctx, newRoot(environ), &log, "chat") }()
+	bridgetest.Eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "NATS cannot be reached") })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// nobody returns the URL of a port where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return "nats://" + ln.Addr().String()
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"bintubridge/bridge/settings"
 	"bintubridge/consumers"
@@ -30,7 +29,7 @@ found by the environment; "bridgectl setup permissions redrive" prints a user wh
 			if err != nil {
 				return err
 			}
-			js, err := cfg.NATS.connect("redrive", cfg.log(io.Discard))
+			js, err := cfg.NATS.connectNow("redrive")
 			if err != nil {
 				return err
 			}

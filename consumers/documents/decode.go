@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 )
 
@@ -28,9 +29,24 @@ func explain(err error) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind):
-		return fmt.Errorf("field %q: want %s", kind.Field, kind.Type.Kind())
+		return fmt.Errorf("field %q: want %s", kind.Field, jsonName(kind.Type.Kind()))
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return errors.New("it is no JSON object of this kind")
+}
+
+// jsonName is how people who write JSON call values of a kind.
+func jsonName(k reflect.Kind) string {
+	switch k {
+	case reflect.String:
+		return "a text"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a number"
 }

@@ -106,9 +106,14 @@ func TestDecode(t *testing.T) {
 	type doc struct {
 		A string   `json:"a"`
 		B []string `json:"b"`
+		N struct {
+			On bool           `json:"on"`
+			M  map[string]int `json:"m"`
+		} `json:"n"`
 	}
 	for text, want := range map[string]string{
-		`{"a":"x"}`: "", `{"c":1}`: `unknown field "c"`, `{"a":1}`: `field "a": want string`, `{"b":"s3cret"}`: `field "b": want slice`,
+		`{"a":"x"}`: "", `{"c":1}`: `unknown field "c"`, `{"a":1}`: `field "a": want a text`, `{"b":"s3cret"}`: `field "b": want a list`,
+		`{"n":1}`: `field "n": want an object`, `{"n":{"on":"s3cret"}}`: `field "n.on": want true or false`, `{"n":{"m":{"x":"s3cret"}}}`: "want a number",
 		`{} {}`: "something follows", ``: "no JSON object", `{"a":"s3cret`: "no JSON object",
 	} {
 		err := documents.Decode([]byte(text), new(doc))

@@ -130,12 +130,24 @@ func merged(old, d Document) Document {
 
 func (b *Book) get(ctx context.Context, kv jetstream.KeyValue, key string) (Document, uint64, error) {
 	var d Document
-	entry, err := kv.Get(ctx, key)
+	entry, err := read(ctx, kv, key)
 	if err != nil {
-		return d, 0, fmt.Errorf("read subscription %s: %w", key, err)
+		return d, 0, err
 	}
 	_ = documents.Decode(entry.Value(), &d) // what is not understood is replaced
 	return d, entry.Revision(), nil
+}
+
+// read returns a subscription as it is stored; ErrKeyNotFound when there is none.
+func read(ctx context.Context, kv jetstream.KeyValue, key string) (jetstream.KeyValueEntry, error) {
+	entry, err := kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, fmt.Errorf("there is no subscription %s: %w", key, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read subscription %s: %w", key, err)
+	}
+	return entry, nil
 }
 
 // Remove deletes a subscription. The consumer drops what waits for it.
@@ -144,8 +156,8 @@ func (b *Book) Remove(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("KV %s: %w", subjects.BucketSubscriptions, err)
 	}
-	if _, err := kv.Get(ctx, key); err != nil {
-		return fmt.Errorf("subscription %s: %w", key, err)
+	if _, err := read(ctx, kv, key); err != nil {
+		return err
 	}
 	if err := kv.Delete(ctx, key); err != nil {
 		return fmt.Errorf("delete subscription %s: %w", key, err)
@@ -200,9 +212,9 @@ func (b *Book) Test(ctx context.Context, key string, courier *outbound.Courier) 
 	if err != nil {
 		return fmt.Errorf("KV %s: %w", subjects.BucketSubscriptions, err)
 	}
-	entry, err := kv.Get(ctx, key)
+	entry, err := read(ctx, kv, key)
 	if err != nil {
-		return fmt.Errorf("subscription %s: %w", key, err)
+		return err
 	}
 	p, err := newPost(courier)
 	if err != nil {
