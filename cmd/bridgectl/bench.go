@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +18,9 @@ func newBench() *cobra.Command {
 		Long: `Starts a bare fasthttp server that answers 200, a NATS server and a bridge with rules, as
 processes of their own on loopback, and drives both servers in turn with webhooks: as fast
 as they answer, and at a fixed rate, where latency counts from the moment a request was
-due. CPU is the server's alone, microseconds an event, until JetStream has acked it.
+due. CPU is the server's alone, microseconds an event, until JetStream has acked it; NATS and
+LOAD are those of the other processes. DRAINED is how long after the last answer the stream
+had all events, STORED the bytes of one there.
 
 The exit code is 1 when the stream does not hold the event of each answer exactly once.
 Linux only. Nothing that runs is touched; data goes to a temporary folder that is removed:
@@ -27,7 +30,7 @@ see that it lies on the disk you want to measure (--dir).`,
 			report, err := bench.Run(cmd.Context(), o)
 			out.shown.end()
 			if err != nil {
-				return err
+				return benchError(cmd, err)
 			}
 			return out.write(cmd, report)
 		},
@@ -46,6 +49,18 @@ see that it lies on the disk you want to measure (--dir).`,
 	out.flags(flags)
 	cmd.AddCommand(newBenchSoak(), newBenchMemory())
 	return cmd
+}
+
+// benchError tells mistakes on the command line, and that somebody ended the bench, from what it
+// found.
+func benchError(cmd *cobra.Command, err error) error {
+	if bad := (bench.BadOption{}); errors.As(err, &bad) {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	}
+	if cmd.Context().Err() != nil {
+		return errors.New("interrupted, there is no result")
+	}
+	return err
 }
 
 // newBenchServe is a process of a bench.

@@ -28,7 +28,7 @@ meanwhile, so that the disk holds seconds of them. Linux only.`,
 			report, err := bench.Soak(cmd.Context(), o)
 			out.shown.end()
 			if err != nil {
-				return err
+				return benchError(cmd, err)
 			}
 			return errors.Join(out.write(cmd, report), report.Flat())
 		},
@@ -58,7 +58,7 @@ see what is left then. Linux only.`,
 			report, err := bench.AtRest(cmd.Context(), o, after)
 			out.shown.end()
 			if err != nil {
-				return err
+				return benchError(cmd, err)
 			}
 			return out.write(cmd, report)
 		},
@@ -68,7 +68,8 @@ see what is left then. Linux only.`,
 	flags.DurationVar(&o.Duration, "rest", 30*time.Second, "from the start to the first look")
 	flags.Uint64Var(&o.Events, "events", 10_000_000, "events in all")
 	flags.IntVar(&o.Rate, "rate", 0, "events a second (default: as fast as it answers)")
-	flags.DurationSliceVar(&after, "after", []time.Duration{time.Minute, 12 * time.Minute}, "times after the events to look again")
+	flags.DurationSliceVar(&after, "after", []time.Duration{time.Minute, 12 * time.Minute}, "`times` after the events to look again, comma-separated")
+	flags.Lookup("names").Usage = "stream names in the requests; there are no rules"
 	out.flags(flags)
 	return cmd
 }
@@ -83,7 +84,7 @@ type benchOutput struct {
 func (b *benchOutput) flags(flags *pflag.FlagSet) {
 	b.form = formats("text", "json")
 	flags.VarP(b.form, "output", "o", "form of the result; json has every measurement")
-	flags.BoolVar(&b.quiet, "quiet", false, "do not tell what runs, and for how long still")
+	flags.BoolVarP(&b.quiet, "quiet", "q", false, "do not tell what runs, and for how long still")
 }
 
 // start returns what tells of each step: on a terminal in one line, until shown ends, and else

@@ -83,11 +83,15 @@ func newGroup(name, short, long string) *cobra.Command {
 		Use: name, Short: short, Long: short + ".\n" + long,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+				meant := ""
+				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+					meant = fmt.Sprintf(", is %s meant?", strings.Join(near, " or "))
+				}
+				return usageError{fmt.Errorf("unknown command %q%s; see %s --help", args[0], meant, cmd.CommandPath())}
 			}
 			return usageError{fmt.Errorf("a command is wanted: %s; see %s --help", subcommands(cmd), cmd.CommandPath())}
 		},
-		Args: cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2,
 	}
 }
 
@@ -111,7 +115,10 @@ func exactly(n int) cobra.PositionalArgs { return wanted(cobra.ExactArgs(n)) }
 func wanted(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+			if wait := cmd.Flags().Lookup("wait"); wait != nil && wait.Changed {
+				err = fmt.Errorf("%w (a time goes with --wait as --wait=5s)", err)
+			}
+			return usageError{fmt.Errorf("%w: %s; see %s --help", err, cmd.UseLine(), cmd.CommandPath())}
 		}
 		return nil
 	}

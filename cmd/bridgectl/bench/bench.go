@@ -57,6 +57,9 @@ func (r *rig) step(takes time.Duration, format string, args ...any) {
 	r.opts.Progress(Step{Name: fmt.Sprintf(format, args...), Takes: takes, Then: r.ahead})
 }
 
+// BadOption is a mistake in Options.
+type BadOption struct{ error }
+
 // check refuses what cannot be measured.
 func (o Options) check() error {
 	for _, least := range []struct {
@@ -101,7 +104,7 @@ func ownEnv() []string {
 // Run measures. The error wraps errCount when events and answers differ.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
-		return nil, err
+		return nil, BadOption{err}
 	}
 	return onRig(ctx, o, (*rig).measureAll)
 }

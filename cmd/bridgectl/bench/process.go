@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,7 @@ func startProcess(name string, cmd *exec.Cmd, env ...string) (*process, error) {
 	case <-time.After(startTimeout):
 	}
 	p.kill()
-	return nil, fmt.Errorf("start %s: it did not tell where it listens; its log ends with\n%s", name, p.log())
+	return nil, fmt.Errorf("start %s: %s did not tell where it listens; its log ends with\n%s", name, cmd.Path, cmp.Or(p.log(), "(it wrote none)"))
 }
 
 // follow reads the log until the process ends.

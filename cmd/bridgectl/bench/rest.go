@@ -29,19 +29,26 @@ type Stage struct {
 // AtRest measures what a bridge with NATS in it, and without rules, holds after o.Duration
 // without work, after o.Events, and at each of the times after them.
 func AtRest(ctx context.Context, o Options, after []time.Duration) (*MemoryReport, error) {
-	if o.Duration <= 0 {
-		return nil, fmt.Errorf("--rest is %s, want more than 0s", o.Duration)
-	}
-	measured := o
-	measured.Rules, measured.Rate, measured.Rounds = 1, max(o.Rate, 1), 1
-	if err := measured.check(); err != nil {
-		return nil, err
-	}
-	if o.Events == 0 || o.Rate < 0 || !slices.IsSorted(after) {
-		return nil, errors.New("--events is at least 1, --rate is not negative and the times of --after ascend")
+	if err := o.checkRest(after); err != nil {
+		return nil, BadOption{err}
 	}
 	o.Rules = 0
 	return onRig(ctx, o, func(r *rig, ctx context.Context) (*MemoryReport, error) { return r.atRest(ctx, after) })
+}
+
+func (o Options) checkRest(after []time.Duration) error {
+	switch {
+	case o.Duration <= 0:
+		return fmt.Errorf("--rest is %s, want more than 0s", o.Duration)
+	case o.Events == 0:
+		return errors.New("--events is 0, want at least 1")
+	case o.Rate < 0:
+		return fmt.Errorf("--rate is %d, want more than 0, or none", o.Rate)
+	case !slices.IsSorted(after) || len(after) > 0 && after[0] <= 0:
+		return fmt.Errorf("--after is %s, want times of more than 0s that ascend", after)
+	}
+	o.Rules, o.Rate, o.Rounds = 1, max(o.Rate, 1), 1
+	return o.check()
 }
 
 func (r *rig) atRest(ctx context.Context, after []time.Duration) (*MemoryReport, error) {

@@ -52,7 +52,7 @@ func (c *Course) flat() bool { return c.Limit == 0 || c.Fifths[fifths-1] <= c.Li
 // says.
 func Soak(ctx context.Context, o Options) (*SoakReport, error) {
 	if err := o.checkSoak(); err != nil {
-		return nil, err
+		return nil, BadOption{err}
 	}
 	return onRig(ctx, o, (*rig).soak)
 }
