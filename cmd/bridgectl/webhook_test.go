@@ -61,5 +61,8 @@ func TestSamplesWantTheRightAnswers(t *testing.T) {
 		if len(results) != 5 || (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%d: %+v, %v", status, results, err)
 		}
+		if status == http.StatusForbidden && !strings.HasSuffix(err.Error(), ": this address is not in BRIDGE_ALLOW_FROM") {
+			t.Errorf("%d: %v", status, err)
+		}
 	}
 }

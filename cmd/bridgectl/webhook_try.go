@@ -91,9 +91,20 @@ func (f *sampleFlags) send(ctx context.Context, to hook, dialect webhook.Dialect
 		results = append(results, r)
 	}
 	if bad > 0 {
-		return results, fmt.Errorf("%d of %d calls to %s were not answered as they should be", bad, len(results), to)
+		return results, fmt.Errorf("%d of %d calls to %s were not answered as they should be%s", bad, len(results), to, likely(results[len(results)-1].Status))
 	}
 	return results, nil
+}
+
+// likely says why a bridge answers a told call so.
+func likely(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return ": the path or its secret is another (BRIDGE_HOOK_PATH, BRIDGE_HOOK_SECRETS)"
+	case http.StatusForbidden:
+		return ": this address is not in BRIDGE_ALLOW_FROM"
+	}
+	return ""
 }
 
 func (f *sampleFlags) body(dialect webhook.Dialect, call subjects.Call) []byte {
