@@ -2,7 +2,7 @@ package cmd_test
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/bridgetest/freeport"
 	"bintubridge/subjects"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -93,11 +94,11 @@ func (r *rig) serve(config string) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		r.t.Setenv(name, value)
 	}
-	address := freeAddr(r.t)
+	address := freeport.Addr(r.t)
 	r.nats = "nats://" + address
 	for name, text := range map[string]string{
 		"users.conf": string(readFile(r.t, "testdata/deploy/nats/users.conf")),
-		"nats.conf":  swap(r.t, config, "0.0.0.0:4222", address, "127.0.0.1:8222", freeAddr(r.t), "/data", filepath.Join(r.dir, "nats")),
+		"nats.conf":  swap(r.t, config, "0.0.0.0:4222", address, "127.0.0.1:8222", freeport.Addr(r.t), "/data", filepath.Join(r.dir, "nats")),
 	} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
 			r.t.Fatal(err)
@@ -165,11 +166,7 @@ func (r *rig) deploy(setup container, others ...container) {
 	for _, c := range others {
 		for name, value := range c.env {
 			if strings.HasSuffix(name, "_LISTEN") && strings.HasPrefix(value, ":") {
-				_, port, err := net.SplitHostPort(freeAddr(r.t))
-				if err != nil {
-					r.t.Fatal(err)
-				}
-				c.env[name] = ":" + port
+				c.env[name] = fmt.Sprintf(":%d", freeport.Get(r.t))
 			}
 		}
 		if c.name == "bridge" {
@@ -261,7 +258,7 @@ func (r *rig) evening(tool container) {
 // isLive waits until KV live has the key.
 func (r *rig) isLive(key string) {
 	r.t.Helper()
-	nc, err := nats.Connect(r.nats, nats.UserInfo("admin", r.secret("admin_password")))
+	nc, err := nats.Connect(r.nats, nats.UserInfo("admin", r.secret("admin_password")), nats.Timeout(bridgetest.Timeout))
 	if err != nil {
 		r.t.Fatal(err)
 	}

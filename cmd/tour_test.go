@@ -4,7 +4,6 @@ package cmd_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/bridgetest/freeport"
 	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
 
@@ -43,7 +43,7 @@ func natsTool(args []string) error {
 	if len(args) < 3 || args[0] != "kv" {
 		return fmt.Errorf("nats %q is not known here", args)
 	}
-	nc, err := nats.Connect(os.Getenv("NATS_URL"))
+	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.Timeout(bridgetest.Timeout))
 	if err != nil {
 		return err
 	}
@@ -95,16 +95,6 @@ func swap(t *testing.T, script string, texts ...string) string {
 	return script
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // The tour of README runs as it stands: only addresses and times are others, and NATS is
 // one of the test's.
 func TestTour(t *testing.T) {
@@ -118,10 +108,10 @@ func TestTour(t *testing.T) {
 		"go build -o bin/ ", "cd "+root(t)+"; go build -o "+bin+"/ ",
 		"./testdata/tour/room\n", "./testdata/tour/room; cd "+dir+"\n",
 		"testdata/tour/rules.json", filepath.Join(root(t), "testdata/tour/rules.json"),
-		"127.0.0.1:9000", freeAddr(t),
+		"127.0.0.1:9000", freeport.Addr(t),
 		"CONSUMER_SESSIONS_TIMEOUT=20s CONSUMER_SESSIONS_GRACE=5s", "CONSUMER_SESSIONS_TIMEOUT=3s CONSUMER_SESSIONS_GRACE=1s",
 		"--duration 2m", "--duration 12s --speed 600 --updates 10m --seed 1",
-		"sleep 60", "sleep 6",
+		"sleep 60", "for i in {1..300}; do [ -n \"$(nats kv ls live)\" ] && break; sleep 0.2; done",
 		"sleep 30", "for i in {1..300}; do grep -q session.lost room.log && grep -q 'sim-[1-5] ended' room.log && break; sleep 0.2; done; sleep 1",
 	)
 	self, err := os.Executable()
@@ -130,7 +120,7 @@ func TestTour(t *testing.T) {
 	}
 	script = "nats() { " + natsVariable + "=1 " + self + " \"$@\"; }\n" + script
 	out := bash(t, dir, script,
-		"NATS_URL="+server.URL(), "BRIDGE_LISTEN="+freeAddr(t), "BRIDGE_ADMIN_LISTEN="+freeAddr(t), "BRIDGE_NAME=tour")
+		"NATS_URL="+server.URL(), "BRIDGE_LISTEN="+freeport.Addr(t), "BRIDGE_ADMIN_LISTEN="+freeport.Addr(t), "BRIDGE_NAME=tour")
 	for _, want := range []string{
 		`sim is at revision 1`,
 		`(?m)^whsec_`,

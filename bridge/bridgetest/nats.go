@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"bintubridge/bridge/bridgetest/freeport"
 )
 
 // Timeout bounds every wait of this package. It only ends what hangs: a cluster on a busy machine
@@ -35,7 +37,7 @@ func StartNATS(t testing.TB) *NATS {
 func newNATS(t testing.TB) *NATS {
 	t.Helper()
 	n := &NATS{opts: server.Options{
-		Host: "127.0.0.1", Port: freePort(t),
+		Host: "127.0.0.1", Port: freeport.Get(t),
 		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 64 << 30,
 		NoSigs: true, NoLog: true,
 	}}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	_ "unsafe" // for linkname
+
+	"bintubridge/bridge/bridgetest/freeport"
 )
 
 // StartCluster returns n servers that form a cluster.
@@ -15,11 +17,11 @@ func StartCluster(t testing.TB, n int) []*Process {
 	t.Helper()
 	routes := make([]string, n)
 	for i := range routes {
-		routes[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		routes[i] = fmt.Sprintf("127.0.0.1:%d", freeport.Get(t))
 	}
 	nodes := make([]*Process, n)
 	for i := range nodes {
-		monitor := freePort(t)
+		monitor := freeport.Get(t)
 		nodes[i] = newProcess(t, fmt.Sprintf("n%d", i), fmt.Sprintf(`http: "127.0.0.1:%d"
 			cluster { name: test, listen: %q, routes: ["nats://%s"] }`, monitor, routes[i], strings.Join(routes, `", "nats://`)))
 		nodes[i].http = monitor

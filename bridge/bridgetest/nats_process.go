@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"bintubridge/bridge/bridgetest/freeport"
 )
 
 // configVariable names the configuration of the server a test binary is to be.
@@ -89,7 +89,7 @@ func StartProcess(t testing.TB, more string) *Process {
 
 func newProcess(t testing.TB, name, more string) *Process {
 	t.Helper()
-	p := &Process{dir: t.TempDir(), name: name, bind: "127.0.0.1", host: "127.0.0.1", port: freePort(t), more: more}
+	p := &Process{dir: t.TempDir(), name: name, bind: "127.0.0.1", host: "127.0.0.1", port: freeport.Get(t), more: more}
 	p.client = client{t: t, url: p.URL}
 	t.Cleanup(p.Kill)
 	return p
@@ -111,7 +111,7 @@ func (p *Process) Start() {
 // StartElsewhere is Start on another port: clients of the server do not find it.
 func (p *Process) StartElsewhere() {
 	p.t.Helper()
-	p.running = freePort(p.t)
+	p.running = freeport.Get(p.t)
 	p.start()
 }
 
@@ -183,27 +183,6 @@ func (p *Process) writeConfig() {
 	if err := os.WriteFile(p.configPath(), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// freePort returns a port that nobody listens on at the moment, and that the
-// kernel gives to no outgoing connection (from 32768 on): a server that is started
-// again finds it free.
-func freePort(t testing.TB) int {
-	t.Helper()
-	const first, last, tries = 10_000, 32_000, 100
-	for range tries {
-		port := first + rand.N(last-first)                              //nolint:gosec // a test port
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // closed at once
-		if err != nil {
-			continue
-		}
-		if err := ln.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // CPU returns the processor time the server has used, with the clock's 10 ms.

@@ -10,13 +10,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/bridgetest/freeport"
 	"bintubridge/bridge/embed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func options(t *testing.T) embed.Options {
-	return embed.Options{Listen: "127.0.0.1:0", StoreDir: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
+	return embed.Options{Listen: freeport.Addr(t), StoreDir: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
 }
 
 func start(t *testing.T, o embed.Options) *embed.Server {
@@ -31,7 +33,7 @@ func start(t *testing.T, o embed.Options) *embed.Server {
 
 func connect(t *testing.T, url string, opts ...nats.Option) (*nats.Conn, error) {
 	t.Helper()
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(url, append([]nats.Option{nats.Timeout(bridgetest.Timeout)}, opts...)...)
 	if err == nil {
 		t.Cleanup(nc.Close)
 	}
