@@ -15,12 +15,18 @@ type client struct {
 	url func() string
 }
 
-// Conn returns a client that reconnects quickly.
+// Conn returns a client that reconnects quickly. nats.Connect has a time limit of seconds, which
+// a busy machine may need: it is tried again.
 func (n *client) Conn(opts ...nats.Option) *nats.Conn {
 	n.t.Helper()
-	nc, err := nats.Connect(n.url(), append([]nats.Option{
+	opts = append([]nats.Option{
 		nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectBufSize(-1),
-	}, opts...)...)
+	}, opts...)
+	nc, err := nats.Connect(n.url(), opts...)
+	for end := time.Now().Add(Timeout); err != nil && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		nc, err = nats.Connect(n.url(), opts...)
+	}
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -28,10 +34,11 @@ func (n *client) Conn(opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// JetStream returns a JetStream client.
+// JetStream returns a JetStream client. Its requests may take longer than is usual; one that was
+// lost with its server still fails long before Timeout.
 func (n *client) JetStream() jetstream.JetStream {
 	n.t.Helper()
-	js, err := jetstream.New(n.Conn())
+	js, err := jetstream.New(n.Conn(), jetstream.WithDefaultTimeout(Timeout/4))
 	if err != nil {
 		n.t.Fatal(err)
 	}
