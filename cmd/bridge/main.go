@@ -46,9 +46,9 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("the configuration has mistakes (bridge -h explains every variable)\n%w", err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	context.AfterFunc(ctx, stop) // from the first signal on, the next one kills
+	signalled, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(signalled, func() { stop(); cancel() }) // once it is stopping, the next signal kills
 
 	if *health {
 		return admin.Probe(ctx, cfg.AdminListen)
