@@ -17,7 +17,7 @@ import (
 
 // answerTimeout is how long a caller waits for its answer. Every answer comes in
 // well under a millisecond; this is for a machine that does something else.
-const answerTimeout = 5 * time.Second
+const answerTimeout = 30 * time.Second
 
 // caller is one keep-alive connection that sends numbered events. The numbers
 // are its own, in custom fields.

@@ -20,7 +20,9 @@ import (
 	"bintubridge/bridge/bridgetest"
 )
 
-const timeout = 30 * time.Second
+// timeout bounds every wait; only failing tests reach it. The pauses of the embedded NATS between
+// two attempts to start grow to half of it.
+const timeout = time.Minute
 
 // binary is the real program, built once with the flags of the Dockerfile, and the other programs
 // of the image beside it.
