@@ -36,7 +36,7 @@ func execute(ctx context.Context, cmd *cobra.Command, out io.Writer, args ...str
 	cmd.SetOut(out)
 	cmd.SetErr(out)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // nil would be those of the test binary
 	return cmd.ExecuteContext(ctx)
 }
 
