@@ -340,6 +340,30 @@ func TestKilledWhilePushing(t *testing.T) {
 	}
 }
 
+// expire has keys come and expire under the store, their markers too, and returns behind a check after
+// that.
+func (r *rig) expire(stream jetstream.Stream) {
+	r.t.Helper()
+	var ends time.Time
+	r.eventually("they are seen before they end", func() bool {
+		if time.Now().After(ends) {
+			ends = time.Now().Add(time.Second)
+			for i := range 5 {
+				_, err := r.js.Publish(r.t.Context(), fmt.Sprintf("$KV.rules.short.%d", i), []byte(allow("short")), jetstream.WithMsgTTL(time.Second))
+				check(r.t, err)
+			}
+		}
+		return r.allows("short")
+	})
+	r.wait("short", false)
+	r.eventually("the markers expired", func() bool {
+		info, err := stream.Info(r.t.Context())
+		return err == nil && info.State.NumSubjects == 2
+	})
+	confirmed := time.Now()
+	r.eventually("a check", func() bool { return r.store.Status().Age < time.Since(confirmed) })
+}
+
 // Keys that expire under the store go with their markers, and cost no new load.
 func TestExpiryWithoutReload(t *testing.T) {
 	r := startRig(t, jetstream.KeyValueConfig{LimitMarkerTTL: time.Second})
@@ -347,22 +371,20 @@ func TestExpiryWithoutReload(t *testing.T) {
 	r.follow(rulestore.Options{CheckEvery: 20 * time.Millisecond, Log: slog.New(&log)})
 	r.put("stays", allow("stays"))
 	check(t, r.kv.Delete(t.Context(), "deleted")) // a marker that does not expire
-	for i := range 5 {
-		_, err := r.kv.Create(t.Context(), fmt.Sprintf("short.%d", i), []byte(allow("short")), jetstream.KeyTTL(time.Second))
-		check(t, err)
-	}
-	r.wait("short", true)
-	r.wait("short", false)
 	stream, err := r.js.Stream(t.Context(), "KV_rules")
 	check(t, err)
-	r.eventually("the markers expired", func() bool {
-		info, err := stream.Info(t.Context())
-		return err == nil && info.State.NumSubjects == 2
-	})
-	confirmed := time.Now() // by a check after it
-	r.eventually("a check", func() bool { return r.store.Status().Age < time.Since(confirmed) })
-	if reloads := log.reloads(); len(reloads) > 0 || !r.allows("stays") {
-		t.Errorf("loaded again: %q", reloads)
+	const tries = 5 // on a machine that stands still a marker may expire before it comes: that does cost a load
+	for try := 1; ; try++ {
+		reloads := len(log.reloads())
+		r.expire(stream)
+		if again := log.reloads()[reloads:]; len(again) == 0 {
+			break
+		} else if try == tries {
+			t.Fatalf("loaded again each time, now: %q", again)
+		}
+	}
+	if !r.allows("stays") {
+		t.Error("a document went with the others")
 	}
 	// A key that goes without a marker is still noticed.
 	check(t, stream.Purge(t.Context(), jetstream.WithPurgeSubject("$KV.rules.stays")))
