@@ -146,13 +146,6 @@ func expiring(t *testing.T, markers bool) *fixture {
 	return f
 }
 
-func (f *fixture) putFor(key, text string, ttl time.Duration) {
-	f.t.Helper()
-	if _, err := f.js.Publish(f.ctx, "$KV.rules."+key, []byte(text), jetstream.WithMsgTTL(ttl)); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
 // A version that expires over an older one of its key is removed without a
 // marker: the older one, be it a delete, is the key's value again. That is found when
 // the TTL is over, and not by a check, of which there is none here.
@@ -170,7 +163,7 @@ func TestExpiryOverAnOlderVersion(t *testing.T) {
 			}
 		}, false},
 		{"a document", true, func(f *fixture) { f.put("guest", allow("older")) }, true},
-		{"a document that ends later", true, func(f *fixture) { f.putFor("guest", allow("older"), time.Hour) }, true},
+		{"a document that ends later", true, func(f *fixture) { f.putFor("guest", "older", time.Hour) }, true},
 		{"nothing, in a bucket without markers", false, func(*fixture) {}, false},
 	}
 	for _, tt := range tests {
@@ -179,8 +172,7 @@ func TestExpiryOverAnOlderVersion(t *testing.T) {
 			f := expiring(t, tt.markers)
 			tt.older(f)
 			f.put("other", allow("stays"))
-			f.putFor("guest", allow("guest"), 2*time.Second)
-			f.wait("guest", true)
+			f.putFor("guest", "guest", 2*time.Second)
 			eventually(t, "the end of the guest", func() bool {
 				f.put("busy", allow("busy")) // pushes, each of which may have taken versions away
 				return !allowed(f.store, "guest")
@@ -195,10 +187,8 @@ func TestExpiryOverAnOlderVersion(t *testing.T) {
 func TestExpiryWithAMarker(t *testing.T) {
 	f := expiring(t, true)
 	f.put("other", allow("stays"))
-	f.putFor("guest", allow("guest"), time.Second)
-	f.putFor("later", allow("later"), 3*time.Second)
-	f.wait("guest", true)
-	f.wait("later", true)
+	f.putFor("guest", "guest", time.Second)
+	f.putFor("later", "later", 3*time.Second)
 	f.wait("guest", false)
 	f.wait("later", false)
 	f.wait("stays", true)

@@ -115,11 +115,7 @@ func TestRemoval(t *testing.T) {
 	}{
 		{"delete", nil, func(f *fixture) error { return f.kv.Delete(f.ctx, "acme") }},
 		{"purge", nil, func(f *fixture) error { return f.kv.Purge(f.ctx, "acme") }},
-		{"TTL", func(f *fixture) {
-			if _, err := f.kv.Create(f.ctx, "acme", []byte(allow("cam")), jetstream.KeyTTL(time.Second)); err != nil {
-				f.t.Fatal(err)
-			}
-		}, func(*fixture) error { return nil }},
+		{"TTL", func(f *fixture) { f.putFor("acme", "cam", time.Second) }, func(*fixture) error { return nil }},
 		{"purge of the subject, without a marker", nil, func(f *fixture) error {
 			stream, err := f.js.Stream(f.ctx, "KV_rules")
 			if err != nil {
@@ -141,8 +137,8 @@ func TestRemoval(t *testing.T) {
 				tt.put(f)
 			} else {
 				f.put("acme", allow("cam"))
+				f.wait("cam", true)
 			}
-			f.wait("cam", true)
 			if err := tt.remove(f); err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bintubridge/bridge/bridgetest/freeport"
 	"bintubridge/bridge/decide"
 	"bintubridge/subjects"
 
@@ -20,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what has to happen before it fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -49,7 +50,7 @@ type natsServer struct {
 func startNATS(t *testing.T) *natsServer {
 	t.Helper()
 	n := &natsServer{t: t, opts: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
+		Host: "127.0.0.1", Port: freeport.Get(t), JetStream: true, StoreDir: t.TempDir(),
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30, NoSigs: true, NoLog: true,
 	}}
 	n.start()
@@ -68,7 +69,7 @@ func (n *natsServer) start() {
 	if !s.ReadyForConnections(patience) {
 		n.t.Fatal("nats-server is not ready")
 	}
-	n.Server, n.opts.Port = s, opts.Port
+	n.Server = s
 }
 
 func (n *natsServer) stop() {
@@ -78,13 +79,13 @@ func (n *natsServer) stop() {
 
 func (n *natsServer) connect(opts ...nats.Option) (*nats.Conn, jetstream.JetStream) {
 	n.t.Helper()
-	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0), nats.Timeout(patience))
 	nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", n.opts.Port), opts...)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience/4))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -195,6 +196,22 @@ func allowed(s *Store, name string) bool { return ask(s, name).Effect == decide.
 func (f *fixture) wait(name string, want bool) {
 	f.t.Helper()
 	eventually(f.t, fmt.Sprintf("allow %s: %v", name, want), func() bool { return allowed(f.store, name) == want })
+}
+
+// putFor stores a version that ends after the TTL, and waits until it allows the name. On a machine
+// that stands still it may end unseen: then another one is stored.
+func (f *fixture) putFor(key, name string, ttl time.Duration) {
+	f.t.Helper()
+	var ends time.Time
+	eventually(f.t, key+" is seen before it ends", func() bool {
+		if time.Now().After(ends) {
+			if _, err := f.js.Publish(f.ctx, "$KV.rules."+key, []byte(allow(name)), jetstream.WithMsgTTL(ttl)); err != nil {
+				f.t.Fatal(err)
+			}
+			ends = time.Now().Add(ttl)
+		}
+		return allowed(f.store, name)
+	})
 }
 
 // logBuffer is what was logged.
