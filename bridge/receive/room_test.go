@@ -144,6 +144,7 @@ func TestKeptConnectionYields(t *testing.T) {
 			expectKept(t, victim, "/hook")
 			regular := dial(t, addr)
 			expectKept(t, regular, "/hook")
+			eventually(t, "both wait for their next request", func() bool { return s.Stats().InFlight == 0 })
 			send(t, victim, half)
 			expectKept(t, dial(t, addr), "/hook")
 			expectCut(t, victim)
