@@ -119,7 +119,7 @@ func siege(t *testing.T, small Config) (attackers, calls int, cfg Config) {
 // half a request, and asks meanwhile as bintu does. BRIDGE_TEST_SLOWLORIS=5000 sets
 // the number of connections, against the default limits.
 func TestSlowloris(t *testing.T) {
-	attackers, calls, cfg := siege(t, Config{MaxConns: 256, MaxConnsPerAddr: 64, ReadTimeout: time.Second})
+	attackers, calls, cfg := siege(t, Config{MaxConns: 256, MaxConnsPerAddr: 64})
 	h := &recorder{}
 	s, addr := started(t, cfg, h)
 	b := &besieged{addr: addr, over: make(chan struct{})}

@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what a test waits for; it is reached by failing tests only.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // recorder is a Handler that keeps the bodies it was given and answers by
 // their content: "no" is refused, "bad" invalid, "full" full, "panic" panics,
