@@ -75,15 +75,15 @@ func TestRotationInAnOutage(t *testing.T) {
 	}
 	run(t, kit, "a")
 	kit.Publish(consumerstest.Event("publish", "n"))
-	bridgetest.Eventually(t, "it is tried", func() bool { return len(r.all()) == 1 })
+	bridgetest.Eventually(t, "it is tried", func() bool { return len(r.all()) > 0 })
 	verify(t, old, r.all()[0])
 	young, err := book.Subscribe(t.Context(), "a", notify.Document{}, true)
 	if err != nil || young == "" || young == old {
 		t.Fatalf("%q, %v", young, err)
 	}
 	close(up)
-	bridgetest.Eventually(t, "it is delivered", func() bool { return len(r.all()) == 2 && waiting(t, kit) == 0 })
-	one, two := r.all()[0], r.all()[1]
+	bridgetest.Eventually(t, "it is delivered", func() bool { return len(r.all()) > 1 && waiting(t, kit) == 0 })
+	one, two := r.all()[0], r.all()[len(r.all())-1]
 	verify(t, old, two)
 	verify(t, young, two)
 	if one.header.Get("webhook-id") != two.header.Get("webhook-id") || one.body != two.body {
