@@ -3,7 +3,6 @@ package analytics
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/bridgetest/freeport"
 )
 
 // cluster is a PostgreSQL of a test's own, that syncs to the disk as one in production.
@@ -39,13 +39,12 @@ func startPostgres(t testing.TB) *cluster {
 		}
 		t.Skip("PostgreSQL is not installed")
 	}
-	c := &cluster{t: t, bin: filepath.Dir(found[len(found)-1])}
+	c := &cluster{t: t, bin: filepath.Dir(found[len(found)-1]), port: freeport.Get(t)}
 	if c.dir, err = os.MkdirTemp("", "analytics"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(c.dir) })
 	c.becomeUser()
-	c.reservePort()
 	init := c.command("initdb", "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
 	if out, err := init.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
@@ -67,17 +66,6 @@ func (c *cluster) becomeUser() {
 	gid, _ := strconv.Atoi(u.Gid)
 	c.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	if err := os.Chown(c.dir, uid, gid); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-func (c *cluster) reservePort() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.port = ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
 		c.t.Fatal(err)
 	}
 }
