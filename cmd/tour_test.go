@@ -100,7 +100,7 @@ func swap(t *testing.T, script string, texts ...string) string {
 func TestTour(t *testing.T) {
 	dir := t.TempDir()
 	server := bridgetest.StartNATS(t)
-	if _, err := provision.Ensure(t.Context(), server.JetStream(), provision.Options{Mode: provision.Auto}); err != nil {
+	if _, err := provision.Ensure(t.Context(), server.JetStream(), provision.Options{Mode: provision.Auto, Timeout: bridgetest.Timeout / 4}); err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "bin")

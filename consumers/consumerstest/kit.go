@@ -64,7 +64,7 @@ func StartFor(t testing.TB, p provision.Permissions) *Kit {
 func start(t testing.TB, server *bridgetest.NATS) *Kit {
 	t.Helper()
 	k := &Kit{NATS: server, JS: server.JetStream(), t: t}
-	if _, err := provision.Ensure(t.Context(), k.JS, provision.Options{Mode: provision.Auto}); err != nil {
+	if _, err := provision.Ensure(t.Context(), k.JS, provision.Options{Mode: provision.Auto, Timeout: bridgetest.Timeout / 4}); err != nil {
 		t.Fatal(err)
 	}
 	return k

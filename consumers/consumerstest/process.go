@@ -45,7 +45,7 @@ func serve(url string, run func(context.Context, jetstream.JetStream) error) err
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.Timeout(bridgetest.Timeout))
 	if err != nil {
 		return err
 	}
