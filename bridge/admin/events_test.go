@@ -3,9 +3,13 @@ package admin
 import (
 	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -64,35 +68,60 @@ func TestEventsForTooManyViewers(t *testing.T) {
 	}
 }
 
-// The server's time limits are for replies that end: here they are over before the first
+// The server's time limits are for replies that end: here they are over long before the first
 // event.
 func TestEventsOutliveTheTimeLimits(t *testing.T) {
-	f := NewFeed()
-	s, err := New(Config{Loopback: true, Feed: f})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const limit = 50 * time.Millisecond
-	server := httptest.NewUnstartedServer(s.http.Handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
-	server.Start()
-	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	time.Sleep(4 * limit)
-	publish(f, 1, `{}`)
-	buf := make([]byte, 200)
-	for got := 0; got < len("retry: 2000\n\ndata: {\"left_out\":0"); {
-		n, err := resp.Body.Read(buf)
-		if got += n; err != nil {
-			t.Fatalf("after %d bytes: %v", got, err)
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFeed()
+		s, err := New(Config{Loopback: true, Feed: f})
+		if err != nil {
+			t.Fatal(err)
 		}
+		ln := &pipe{ends: make(chan net.Conn, 1), closed: make(chan struct{})}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ln) }()
+		near, far := net.Pipe()
+		ln.ends <- far
+		if _, err := io.WriteString(near, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(near)
+		for lines.Scan() && lines.Text() != "retry: 2000" {
+		}
+		begun := time.Now()
+		limits := max(s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout, eventsTimeout)
+		later := time.AfterFunc(4*limits, func() { publish(f, 1, `{}`) })
+		defer later.Stop()
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "data: ") {
+		}
+		if after := time.Since(begun); !strings.HasPrefix(lines.Text(), `data: {"left_out":0,"events":[{`) {
+			t.Errorf("the stream ended after %v: %q, %v", after, lines.Text(), lines.Err())
+		}
+		_ = near.Close()
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// pipe is a listener whose connections are in memory: the time limits of a server on it go by fake time.
+type pipe struct {
+	ends   chan net.Conn
+	closed chan struct{}
+	close  sync.Once
+}
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.ends:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
 	}
 }
+
+func (p *pipe) Close() error   { p.close.Do(func() { close(p.closed) }); return nil }
+func (p *pipe) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what a test waits for; it is reached by failing tests only.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func started(t *testing.T, cfg Config) (*Server, string) {
 	t.Helper()
