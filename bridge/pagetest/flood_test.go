@@ -83,13 +83,12 @@ func TestFlood(t *testing.T) {
 		return n
 	}
 	most, all := 0, 0
-	for range 6 { // seconds, more or less
+	for seconds := 0; seconds < 6; { // more or less
 		note := p.text("#feed .note")
-		m := sample.FindStringSubmatch(note)
-		if m == nil {
-			t.Fatalf("note %q", note)
+		if m := sample.FindStringSubmatch(note); m != nil { // else nothing came for a second: the machine stood still
+			seconds++
+			most, all = max(most, number(m[1])), max(all, number(m[2]))
 		}
-		most, all = max(most, number(m[1])), max(all, number(m[2]))
 		if rows := eval[int](p, rowCount); rows > 100 {
 			t.Errorf("%d rows", rows)
 		}
@@ -97,7 +96,7 @@ func TestFlood(t *testing.T) {
 			t.Errorf("%d elements", kept)
 		}
 		// A frame is drawn between two questions, or this never ends.
-		eval[any](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))`)
+		p.frame()
 		p.until(`document.querySelector('#feed .note').innerText !== ` + strconv.Quote(note))
 	}
 	t.Logf("%d events were offered; a second had up to %d, of which up to %d were shown", offered.Load(), all, most)

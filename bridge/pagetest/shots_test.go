@@ -56,13 +56,20 @@ func (p *tab) show(width, height int64, scheme string) {
 	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, media); err != nil {
 		p.t.Fatal(err)
 	}
+	p.frame()
+}
+
+// frame waits until the page is drawn as it is now: what follows its size has done so.
+func (p *tab) frame() {
+	p.t.Helper()
+	eval[any](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))`)
 }
 
 // shoot takes a picture from an element on.
 func (p *tab) shoot(dir, name, from string) {
 	p.t.Helper()
 	eval[any](p, fmt.Sprintf(`document.querySelector(%q).scrollIntoView({behavior: 'instant'})`, from))
-	eval[any](p, `new Promise(requestAnimationFrame)`)
+	p.frame()
 	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		p.t.Fatal(err)
