@@ -44,8 +44,8 @@ func (o Options) checkRest(after []time.Duration) error {
 		return errors.New("--events is 0, want at least 1")
 	case o.Rate < 0:
 		return fmt.Errorf("--rate is %d, want more than 0, or none", o.Rate)
-	case !slices.IsSorted(after) || len(after) > 0 && after[0] <= 0:
-		return fmt.Errorf("--after is %s, want times of more than 0s that ascend", after)
+	case !slices.IsSorted(after) || len(after) > 0 && after[0] < 0:
+		return fmt.Errorf("--after is %s, want times that ascend, none below 0s", after)
 	}
 	o.Rules, o.Rate, o.Rounds = 1, max(o.Rate, 1), 1
 	return o.check()
