@@ -20,7 +20,7 @@ const (
 	maxNesting = 50
 
 	// maxCost bounds one expression in CEL's own units, as it is estimated when it
-	// is compiled and as it is counted when it runs: about a millisecond.
+	// is compiled and as it is counted when it runs: a few milliseconds at most.
 	maxCost = 100_000
 	// maxRequestCost bounds all expressions that run for one request.
 	maxRequestCost = 10 * maxCost

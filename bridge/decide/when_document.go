@@ -3,7 +3,6 @@ package decide
 import (
 	"errors"
 	"fmt"
-	"regexp/syntax"
 	"strings"
 	"time"
 	_ "time/tzdata" // an image without files has no zones of its own
@@ -13,7 +12,6 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/interpreter"
 )
 
 const (
@@ -78,7 +76,9 @@ func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
 		c.refuseAs(v, fmt.Sprintf("an expression that may cost %d, over the limit of %d", estimate.Max, maxCost), cheaper)
 		return nil
 	}
-	program, err := env.Program(checked, cel.CustomDecoratorV2(fold), cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization), cel.CostLimit(maxCost))
+	matching := patterns{}
+	program, err := env.Program(checked, cel.CustomDecoratorV2(fold), cel.EvalOptions(cel.OptOptimize), matching.compiled(),
+		cel.CostTracking(matching), cel.CostLimit(maxCost))
 	if fails := (*alwaysFails)(nil); errors.As(err, &fails) {
 		at := checked.NativeRep().SourceInfo().GetStartLocation(fails.id)
 		c.refuseAs(v, quoteCut(fails.Error(), maxComplaint)+position(at), wantWhen())
@@ -161,12 +161,11 @@ func checkZone(zone string) string {
 }
 
 func checkPattern(pattern string) string {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
+	size, err := programSize(pattern)
+	switch {
+	case err != nil:
 		return "no regular expression: " + err.Error()
-	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil || len(program.Inst) > maxProgram {
+	case size > maxProgram:
 		return "a regular expression that is too large: repeat less"
 	}
 	return ""
