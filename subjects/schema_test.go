@@ -1,54 +1,27 @@
 package subjects_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
 
 	"bintubridge/subjects"
+	"bintubridge/subjects/schematest"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 )
 
-func eventSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.EventSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("event.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("event.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
-func validate(t interface{ Fatalf(string, ...any) }, schema *jsonschema.Schema, data []byte) error {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		t.Fatalf("%v: %s", err, data)
-	}
-	return schema.Validate(v)
-}
-
 func TestEventsFitTheSchema(t *testing.T) {
-	schema := eventSchema(t)
+	fits := schematest.Compile(t, subjects.EventSchema())
 	for name, e := range golden() {
-		if err := validate(t, schema, e.AppendJSON(nil)); err != nil {
+		if err := fits(e.AppendJSON(nil)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		e := genEvent(anyBytes()).Draw(t, "event")
 		data := e.AppendJSON(nil)
-		if err := validate(t, schema, data); err != nil {
+		if err := fits(data); err != nil {
 			t.Fatalf("%v: %s", err, data)
 		}
 	})
@@ -96,7 +69,7 @@ func TestSchemaRefusesWrongEvents(t *testing.T) {
 		{"a number as text", "start", "18446744073709551615", true},
 		{"a new field of the decision", "decision", map[string]any{"effect": "deny", "rule": "", "reason": "", "revision": 1, "rules_age_ms": 1, "cost": 2}, true},
 	}
-	schema := eventSchema(t)
+	fits := schematest.Compile(t, subjects.EventSchema())
 	event := golden()["publish_done.json"]
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,7 +86,7 @@ func TestSchemaRefusesWrongEvents(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := validate(t, schema, data); (err == nil) != tt.good {
+			if err := fits(data); (err == nil) != tt.good {
 				t.Errorf("error is %v, want a good event: %v", err, tt.good)
 			}
 		})

@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"bintubridge/subjects"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"bintubridge/subjects/schematest"
 )
 
 func endedSession() subjects.Session {
@@ -24,26 +23,8 @@ func endedSession() subjects.Session {
 	return s
 }
 
-func sessionSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.SessionSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("session.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("session.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
 func TestSessionsFitTheSchema(t *testing.T) {
-	schema := sessionSchema(t)
+	fits := schematest.Compile(t, subjects.SessionSchema())
 	ended := endedSession()
 	started := subjects.Session{ID: "a-1-started", Session: "a-1", Kind: subjects.KindPlay, StartedAt: ended.StartedAt}
 	for _, s := range []subjects.Session{ended, started} {
@@ -51,7 +32,7 @@ func TestSessionsFitTheSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := validate(t, schema, data); err != nil {
+		if err := fits(data); err != nil {
 			t.Errorf("%v: %s", err, data)
 		}
 		if !strings.HasPrefix(string(data), `{"id":"`) || (s.HowEnded == "") == bytes.Contains(data, []byte("ended_at")) {
@@ -64,7 +45,7 @@ func TestSessionsFitTheSchema(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{`{}`, `{"id":"a-1"}`, `{"id":"a-1-started","session":"a-1","kind":"x","name":"","app":"","addr":"","clientid":"","bridge":"","rule":"","custom":{},"started_at":"2026-11-23T09:00:00Z"}`} {
-		if err := validate(t, schema, []byte(bad)); err == nil {
+		if err := fits([]byte(bad)); err == nil {
 			t.Errorf("%s fits", bad)
 		}
 	}

@@ -1,43 +1,14 @@
 package decide
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"bintubridge/subjects"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"bintubridge/subjects/schematest"
 )
-
-func ruleSchema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.RuleSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("rule.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("rule.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
-// fits reports what the schema has against a document.
-func fits(schema *jsonschema.Schema, text []byte) error {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	return schema.Validate(v)
-}
 
 // rulesOf puts members of a rule into a document.
 func rulesOf(members string) string { return `{"rules":[{"effect":"allow",` + members + `}]}` }
@@ -55,7 +26,7 @@ var schemaDocuments = []string{
 // TestDocumentsFitTheSchema has documents that a bridge takes: the repository's, and
 // one for each condition.
 func TestDocumentsFitTheSchema(t *testing.T) {
-	schema := ruleSchema(t)
+	fits := schematest.Compile(t, subjects.RuleSchema())
 	documents := schemaDocuments
 	files, err := filepath.Glob("../../testdata/rules/*.json")
 	if err != nil || len(files) == 0 {
@@ -72,7 +43,7 @@ func TestDocumentsFitTheSchema(t *testing.T) {
 		if _, err := Compile("d", []byte(text)); err != nil {
 			t.Errorf("no document: %v", err)
 		}
-		if err := fits(schema, []byte(text)); err != nil {
+		if err := fits([]byte(text)); err != nil {
 			t.Errorf("%v: %s", err, text)
 		}
 	}
@@ -80,7 +51,7 @@ func TestDocumentsFitTheSchema(t *testing.T) {
 
 // TestSchemaRefusesWrongDocuments has what neither takes.
 func TestSchemaRefusesWrongDocuments(t *testing.T) {
-	schema := ruleSchema(t)
+	fits := schematest.Compile(t, subjects.RuleSchema())
 	for _, text := range []string{
 		`[]`, `{}`, `{"rules":null}`, `{"rules":[],"more":1}`, `{"rules":[1]}`, `{"rules":[{"id":"a"}]}`, `{"rules":[{"effect":"alow"}]}`,
 		rulesOf(`"id":""`), rulesOf(`"id":"a/b"`), rulesOf(`"Calls":["play"]`), rulesOf(`"calls":[]`), rulesOf(`"calls":["done"]`), rulesOf(`"calls":"play"`),
@@ -95,7 +66,7 @@ func TestSchemaRefusesWrongDocuments(t *testing.T) {
 		if _, err := Compile("d", []byte(text)); err == nil {
 			t.Errorf("a bridge takes %s", text)
 		}
-		if err := fits(schema, []byte(text)); err == nil {
+		if err := fits([]byte(text)); err == nil {
 			t.Errorf("the schema takes %s", text)
 		}
 	}
@@ -107,12 +78,12 @@ func FuzzSchemaTakesWhatCompiles(f *testing.F) {
 	for _, text := range schemaDocuments {
 		f.Add([]byte(text))
 	}
-	schema := ruleSchema(f)
+	fits := schematest.Compile(f, subjects.RuleSchema())
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if _, err := Compile("d", text); err != nil {
 			return
 		}
-		if err := fits(schema, text); err != nil {
+		if err := fits(text); err != nil {
 			t.Fatalf("%v: %q", err, text)
 		}
 	})

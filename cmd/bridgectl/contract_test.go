@@ -1,33 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/subjects"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"bintubridge/subjects/schematest"
 )
 
 // What the tool stores in the bucket of the rules, new, imported and rolled back, fits the schema of rule documents.
 func TestStoredRulesFitTheSchema(t *testing.T) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.RuleSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("rule.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("rule.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	fits := schematest.Compile(t, subjects.RuleSchema())
 	server := startFor(t, bridgetest.User{Name: "tool", Publish: []string{">"}, Subscribe: []string{">"}})
 	tool := func(args ...string) {
 		t.Helper()
@@ -69,11 +54,7 @@ func TestStoredRulesFitTheSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, version := range versions {
-			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(version.Value()))
-			if err == nil {
-				err = schema.Validate(v)
-			}
-			if err != nil {
+			if err := fits(version.Value()); err != nil {
 				t.Errorf("%s at %d: %v: %s", key, version.Revision(), err, version.Value())
 			}
 		}

@@ -1,39 +1,18 @@
 package notify_test
 
 import (
-	"bytes"
 	"testing"
 
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"bintubridge/subjects/schematest"
 )
 
 // What subscribe writes fits the schema, and wrong documents do not.
 func TestSubscriptionsFitTheSchema(t *testing.T) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(subjects.SubscriptionSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("subscription.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile("subscription.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fits := func(text []byte) error {
-		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		return schema.Validate(v)
-	}
-
+	fits := schematest.Compile(t, subjects.SubscriptionSchema())
 	js := consumerstest.StartFor(t, provision.NotifyPermissions()).JetStream()
 	book := notify.NewBook(js)
 	kv, err := js.KeyValue(t.Context(), subjects.BucketSubscriptions)

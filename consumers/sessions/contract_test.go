@@ -1,15 +1,13 @@
 package sessions_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"testing"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/subjects"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"bintubridge/subjects/schematest"
 )
 
 // What is stored of sessions that began, ended, were lost and carry hostile texts fits the contract.
@@ -18,20 +16,9 @@ func TestStoredBytesFitTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("asyncapi.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schemas := map[string]*jsonschema.Schema{}
+	fits := map[string]func([]byte) error{}
 	for _, name := range []string{"session", "headers"} {
-		if schemas[name], err = c.Compile("asyncapi.json#/components/schemas/" + name); err != nil {
-			t.Fatal(err)
-		}
+		fits[name] = schematest.CompilePart(t, text, name)
 	}
 
 	kit := consumerstest.Start(t)
@@ -53,11 +40,7 @@ func TestStoredBytesFitTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, data := range map[string][]byte{"session": msg.Data, "headers": text} {
-			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-			if err != nil {
-				t.Fatalf("%v: %s", err, data)
-			}
-			if err := schemas[name].Validate(v); err != nil {
+			if err := fits[name](data); err != nil {
 				t.Errorf("%s of %s: %v: %s", name, msg.Subject, err, data)
 			}
 		}
