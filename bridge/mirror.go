@@ -123,7 +123,7 @@ func (m *mirror) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = watch.Stop() }() // of no interest any more
+	defer func() { _ = watch.Stop() }() // of what it cannot be told now, the server lets go 6 s after the connection broke
 	again := time.After(mirrorAgain)
 	stalled := time.NewTimer(mirrorTimeout)
 	defer stalled.Stop()

@@ -31,7 +31,13 @@ func testMirror(t *testing.T, idle time.Duration) (*mirror, *embed.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	l, err := connect(testConfig(t), server, "test", slog.New(slog.DiscardHandler), func() {})
+	return mirrorBy(t, testConfig(t), server, idle), server
+}
+
+// mirrorBy is a mirror that connects to the server, or without one by cfg.
+func mirrorBy(t *testing.T, cfg Config, server *embed.Server, idle time.Duration) *mirror {
+	t.Helper()
+	l, err := connect(cfg, server, "test", slog.New(slog.DiscardHandler), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +48,7 @@ func testMirror(t *testing.T, idle time.Duration) (*mirror, *embed.Server) {
 	}
 	m := &mirror{bucket: "live", link: l, js: js, idle: idle, log: slog.New(slog.DiscardHandler)}
 	t.Cleanup(m.close)
-	return m, server
+	return m
 }
 
 // shownValues is what a look shows, in order.
