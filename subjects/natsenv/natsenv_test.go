@@ -78,7 +78,7 @@ func TestAuth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				nc, err := nats.Connect(server.URL(), opts...)
+				nc, err := nats.Connect(server.URL(), append(opts, nats.Timeout(bridgetest.Timeout))...)
 				if err == nil {
 					nc.Close()
 				}

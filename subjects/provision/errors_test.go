@@ -64,7 +64,7 @@ func user(publish ...string) func(*server.Options) {
 
 func TestUserMayNotLook(t *testing.T) {
 	js := connect(t, startServer(t, user("stream.>")), nats.UserInfo("u", "p"))
-	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: time.Second})
+	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: 3 * time.Second})
 	wantError(t, err, provision.ErrPermission, "stream EVENTS: cannot look at it", `"$JS.API.STREAM.INFO.EVENTS"`, "BRIDGE_PROVISION=off")
 	if !reflect.DeepEqual(report, provision.Report{}) {
 		t.Errorf("report is %+v of things nobody could see", report)
@@ -73,7 +73,7 @@ func TestUserMayNotLook(t *testing.T) {
 
 func TestUserMayNotCreate(t *testing.T) {
 	js := connect(t, startServer(t, user("$JS.API.STREAM.INFO.*")), nats.UserInfo("u", "p"))
-	opts := provision.Options{Mode: provision.Auto, Timeout: time.Second}
+	opts := provision.Options{Mode: provision.Auto, Timeout: 3 * time.Second}
 	report, err := provision.Ensure(t.Context(), js, opts)
 	wantError(t, err, provision.ErrPermission, "stream EVENTS: cannot create it", `"$JS.API.STREAM.CREATE.EVENTS"`)
 	wantReport(t, report, provision.Report{Missing: allObjects[:1]})

@@ -40,7 +40,7 @@ func startServer(t *testing.T, change ...func(*server.Options)) *server.Server {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	})
-	if !srv.ReadyForConnections(20 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the server does not start")
 	}
 	return srv
@@ -49,7 +49,7 @@ func startServer(t *testing.T, change ...func(*server.Options)) *server.Server {
 func connect(t *testing.T, srv *server.Server, opts ...nats.Option) jetstream.JetStream {
 	t.Helper()
 	// Permission errors are looked up by Ensure; nobody has to print them.
-	opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.Timeout(time.Minute))
 	closed := make(chan struct{})
 	nc, err := nats.Connect(srv.ClientURL(), append(opts, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
 	if err != nil {
@@ -59,7 +59,7 @@ func connect(t *testing.T, srv *server.Server, opts ...nats.Option) jetstream.Je
 		nc.Close()
 		<-closed
 	})
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(time.Minute/4))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,9 @@ var allObjects = []string{
 
 func ensure(t *testing.T, js jetstream.JetStream, opts provision.Options) provision.Report {
 	t.Helper()
+	if opts.Timeout == 0 {
+		opts.Timeout = time.Minute / 4
+	}
 	report, err := provision.Ensure(t.Context(), js, opts)
 	if err != nil {
 		t.Fatal(err)
