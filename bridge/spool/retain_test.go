@@ -76,7 +76,7 @@ func TestAckedSegmentsGiveWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The janitor may have begun to delete them.
-	for deadline := time.Now().Add(10 * time.Second); len(segments(t, dir)) > 5; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(segments(t, dir)) > 5; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d files for four segments' worth", len(segments(t, dir)))
 		}

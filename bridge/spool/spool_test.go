@@ -348,7 +348,7 @@ func TestReaderFollowsConcurrentWriters(t *testing.T) {
 	}
 	r := s.Reader()
 	defer r.Close()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	var next [writers]int
 	for want := uint64(1); want <= writers*each; {
 		seq, _, payload, err := r.Next()
