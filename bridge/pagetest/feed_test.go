@@ -69,6 +69,18 @@ func (p *tab) fill(selector, value string) {
 	eval[any](p, fmt.Sprintf(`{ const f = document.querySelector(%q); f.value = %q; f.dispatchEvent(new Event('input', {bubbles: true})); }`, selector, value))
 }
 
+// An event that is kept, and waits for the frame that shows it, is shown once though the filter changes
+// meanwhile.
+func TestFeedBetweenFrames(t *testing.T) {
+	p, r := watched(t)
+	eval[any](p, `{ window.held = []; window.requestAnimationFrame = (f) => held.push(f); window.cancelAnimationFrame = (id) => { delete held[id - 1]; }; }`)
+	r.Post("call=play&name=x&addr=192.0.2.1")
+	p.until(`(document.querySelector('#feed [name=text]').dispatchEvent(new Event('input', {bubbles: true})), ` + rowCount + ` > 0)`)
+	if n := eval[int](p, `(held.forEach((frame) => frame()), `+rowCount+`)`); n != 1 {
+		t.Errorf("%d rows of one event", n)
+	}
+}
+
 // Pause holds what is shown, by button or by opening an event; what comes meanwhile waits.
 func TestFeedPauses(t *testing.T) {
 	p, r := watched(t)

@@ -22,6 +22,7 @@ class Feed {
     this.leftOut = 0; // in the last second or so
     this.came = 0;
     this.paused = false;
+    this.frame = 0; // that is going to show more of them
     this.state = 'connecting';
   }
 
@@ -67,11 +68,12 @@ class Feed {
 
   // turn shows what is fresh, in one frame.
   turn() {
-    if (this.paused || this.fresh.length === 0 || document.hidden) return;
+    if (this.paused || this.frame || this.fresh.length === 0 || document.hidden) return;
     const fresh = this.fresh;
     this.fresh = [];
     this.events = [...fresh, ...this.events].slice(0, kept);
-    requestAnimationFrame(() => {
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
       this.list.prepend(...fresh.filter((e) => this.wants(e)).slice(0, rows).map((e) => this.row(e)));
       while (this.list.children.length > rows) this.list.lastElementChild.remove();
     });
@@ -79,6 +81,8 @@ class Feed {
 
   // render shows anew what was kept, after the filter has changed.
   render() {
+    cancelAnimationFrame(this.frame); // what it was to show is among the events
+    this.frame = 0;
     this.list.replaceChildren(...this.events.filter((e) => this.wants(e)).slice(0, rows).map((e) => this.row(e)));
   }
 
