@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"bintubridge/subjects"
 )
 
@@ -25,14 +23,14 @@ func TestSearchRules(t *testing.T) {
 		{"nothing like it", "", "No rule contains that."},
 	} {
 		p.fill("#rules [name=q]", search.text)
-		p.run(chromedp.Click(`#rules button`))
+		p.click(`#rules button`)
 		p.until(`document.querySelector('#rules .note').innerText === '` + search.note + `'`)
 		if got := eval[string](p, `[...document.querySelectorAll('#rules .found strong')].map((n) => n.innerText).join(' ')`); got != search.found {
 			t.Errorf("%q finds %q, want %q", search.text, got, search.found)
 		}
 	}
 	p.fill("#rules [name=q]", "trial")
-	p.run(chromedp.Click(`#rules button`))
+	p.click(`#rules button`)
 	p.until(`document.querySelector('#rules pre')`)
 	if got := p.text("#rules .found"); !strings.Contains(got, "deny, shadow · revision 1") || !strings.Contains(got, `"shadow": true`) {
 		t.Errorf("a rule is shown as %q", got)
@@ -51,7 +49,7 @@ func TestExplain(t *testing.T) {
 		}
 		p.fill("#explain [name=call]", fields["call"])
 		eval[any](p, `document.querySelector('#explain .answer').replaceChildren()`)
-		p.run(chromedp.Click(`#explain form > button`))
+		p.click(`#explain form > button`)
 		p.until(`document.querySelector('#explain .answer').children.length > 0`)
 		return p.text("#explain .answer")
 	}

@@ -187,6 +187,19 @@ func (p *tab) until(expression string) {
 	}
 }
 
+// click clicks on an element as soon as nothing covers its middle. A mouse would need two steps for
+// that, and the page moves between them when figures come.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`((n) => {
+		n.scrollIntoView({block: 'center', behavior: 'instant'});
+		const r = n.getBoundingClientRect();
+		if (!n.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2))) return false;
+		n.click();
+		return true;
+	})(document.querySelector(%q))`, selector))
+}
+
 // text returns what an element shows.
 func (p *tab) text(selector string) string {
 	p.t.Helper()

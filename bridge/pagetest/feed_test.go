@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // rowCount is how many events are shown.
@@ -86,16 +84,16 @@ func TestFeedPauses(t *testing.T) {
 	p, r := watched(t)
 	r.Post("foo=bar&call=play&name=one&addr=192.0.2.1")
 	p.until(rowCount + ` === 1`)
-	p.run(chromedp.Click(`#feed [name=pause]`))
+	p.click(`#feed [name=pause]`)
 	r.Post("call=play&name=two&addr=192.0.2.1")
 	p.until(`/Paused; 1 events came since/.test(document.querySelector('#feed .note').innerText)`)
 	if n := eval[int](p, rowCount); n != 1 {
 		t.Errorf("%d rows while paused", n)
 	}
-	p.run(chromedp.Click(`#feed [name=pause]`))
+	p.click(`#feed [name=pause]`)
 	p.until(rowCount + ` === 2`)
 
-	p.run(chromedp.Click(`#feed details:last-child summary`))
+	p.click(`#feed details:last-child summary`)
 	p.until(`document.querySelector('#feed pre')`)
 	if got := p.text("#feed pre"); !strings.Contains(got, `"foo": "bar"`) || !strings.Contains(got, `"rule": "acme/viewers"`) {
 		t.Errorf("an opened event: %q", got)

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"bintubridge/bridge/admin"
 )
 
@@ -107,6 +105,6 @@ func TestFlood(t *testing.T) {
 	p.until(rowCount + ` === 0`)
 	p.fill("#feed [name=text]", "")
 	p.until(rowCount + ` > 50`)
-	p.run(chromedp.Click(`#feed [name=pause]`))
+	p.click(`#feed [name=pause]`)
 	p.until(`/^Paused/.test(document.querySelector('#feed .note').innerText)`)
 }

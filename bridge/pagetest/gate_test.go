@@ -41,7 +41,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("scripts see the cookie %q", cookie)
 	}
 	p.fill("#rules [name=q]", "banned")
-	p.run(chromedp.Click(`#rules button`))
+	p.click(`#rules button`)
 	p.until(`document.querySelector('#rules .found details')`)
 }
 

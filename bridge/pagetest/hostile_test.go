@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"bintubridge/subjects"
 )
 
@@ -119,11 +117,11 @@ func TestHostileBuckets(t *testing.T) {
 		}
 	}
 	p.fill("#rules [name=q]", "onerror")
-	p.run(chromedp.Click(`#rules button`))
+	p.click(`#rules button`)
 	p.until(`document.querySelectorAll('#rules .found details').length === 2`)
 	p.fill("#explain [name=name]", markup("rule"))
 	p.fill("#explain [name=custom]", "a="+markup("typed"))
-	p.run(chromedp.Click(`#explain form > button`))
+	p.click(`#explain form > button`)
 	p.until(`document.querySelector('#explain .decision')`)
 	if got := p.text("#explain .answer"); !strings.Contains(got, "Denied by evil/y: <b class=hostile>reason</b>") || !strings.Contains(got, markup("rule")) {
 		t.Errorf("explained: %q", got)

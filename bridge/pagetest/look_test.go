@@ -21,9 +21,9 @@ func TestLooks(t *testing.T) {
 	p.open(r.url())
 	r.Post("call=publish&name=" + long + "&addr=" + long + "&app=" + long)
 	p.fill("#rules [name=q]", "acme")
-	p.run(chromedp.Click(`#rules button`))
+	p.click(`#rules button`)
 	p.fill("#explain [name=name]", long)
-	p.run(chromedp.Click(`#explain form > button`))
+	p.click(`#explain form > button`)
 	p.until(rowCount + ` > 0 && document.querySelectorAll('#live tbody tr').length === 1 && document.querySelector('#rules .found details') && document.querySelector('#explain .decision')`)
 	grounds := map[string]string{}
 	for _, scheme := range []string{"dark", "light"} {

@@ -37,8 +37,9 @@ func TestScreenshots(t *testing.T) {
 	}
 	p.shoot(dir, "dark.png", "header")
 	p.run(chromedp.SetValue(`#explain [name=name]`, "CD6xx-123456"), chromedp.SetValue(`#explain [name=addr]`, "10.0.0.1"),
-		chromedp.SetValue(`#explain [name=custom]`, "team=red"), chromedp.Click(`#explain form > button`),
-		chromedp.SetValue(`#rules [name=q]`, "17.31"), chromedp.Click(`#rules button`))
+		chromedp.SetValue(`#explain [name=custom]`, "team=red"), chromedp.SetValue(`#rules [name=q]`, "17.31"))
+	p.click(`#explain form > button`)
+	p.click(`#rules button`)
 	p.until(`document.querySelector('#explain .decision') && document.querySelector('#rules pre')`)
 	p.show(1280, 1000, "light")
 	r.put(subjects.BucketRules, "bad", `{"rules":[{"id":"oops","effect":"alow"}]}`)
