@@ -49,13 +49,12 @@ func (n *client) JetStream() jetstream.JetStream {
 // the test when the next one does not come in time, or there are more.
 func (n *client) Messages(stream string, count int) []jetstream.Msg {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
-	defer cancel()
 	js := n.JetStream()
-	cons, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		n.t.Fatalf("consumer on %s: %v", stream, err)
-	}
+	var cons jetstream.Consumer
+	n.again("consumer on "+stream, func(ctx context.Context) (err error) {
+		cons, err = js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
+		return err
+	})
 	it, err := cons.Messages()
 	if err != nil {
 		n.t.Fatal(err)
@@ -69,12 +68,32 @@ func (n *client) Messages(stream string, count int) []jetstream.Msg {
 		}
 		msgs = append(msgs, msg)
 	}
-	if s, err := js.Stream(context.Background(), stream); err != nil {
-		n.t.Fatal(err)
-	} else if info := s.CachedInfo(); info.State.Msgs != uint64(count) {
+	var s jetstream.Stream
+	n.again("stream "+stream, func(ctx context.Context) (err error) {
+		s, err = js.Stream(ctx, stream)
+		return err
+	})
+	if info := s.CachedInfo(); info.State.Msgs != uint64(count) {
 		n.t.Fatalf("%s has %d messages, want %d", stream, info.State.Msgs, count)
 	}
 	return msgs
+}
+
+// again makes a request until it succeeds: servers that choose a leader lose some.
+func (n *client) again(what string, request func(context.Context) error) {
+	n.t.Helper()
+	for end := time.Now().Add(Timeout); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), Timeout/10)
+		err := request(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			n.t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // Eventually waits until ok, which is asked again and again, and fails the test
