@@ -44,6 +44,7 @@ func TestSaverRestsLonger(t *testing.T) {
 			s.changed()
 			time.Sleep(time.Second)
 		}
+		synctest.Wait() // orders the saver's writes before this read
 		if written != 3 {
 			t.Errorf("%d files written in 33 seconds", written)
 		}
