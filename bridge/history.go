@@ -39,7 +39,7 @@ type reading struct {
 
 // sample is what came between two readings. Rates are per second.
 type sample struct {
-	at                                   time.Time
+	at                                   time.Time // whole milliseconds, as the page gets and gives it
 	allowed, refused, told, others, lost float64
 	answerP50, answerP99                 time.Duration
 	decideP50, decideP99                 time.Duration
@@ -103,7 +103,7 @@ func (r reading) since(before reading) sample {
 	rate := func(now, then uint64) float64 { return float64(now-then) / seconds }
 	answers, decisions := r.answers.Since(before.answers), r.decisions.Since(before.decisions)
 	return sample{
-		at: r.at, allowed: rate(r.allowed, before.allowed), refused: rate(r.refused, before.refused),
+		at: r.at.Truncate(time.Millisecond), allowed: rate(r.allowed, before.allowed), refused: rate(r.refused, before.refused),
 		told: rate(r.told, before.told), others: rate(r.others, before.others), lost: rate(r.lost, before.lost),
 		answerP50: answers.Quantile(0.5), answerP99: answers.Quantile(0.99),
 		decideP50: decisions.Quantile(0.5), decideP99: decisions.Quantile(0.99),

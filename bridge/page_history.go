@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"time"
@@ -32,7 +33,7 @@ func (h *history) query(_ context.Context, question url.Values) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("after=%q: want unix seconds", text)
 		}
-		after = time.UnixMilli(int64(seconds * 1000))
+		after = time.UnixMilli(int64(math.Round(seconds * 1000)))
 	}
 	samples := h.after(after)
 	columns := map[string][]float64{}
