@@ -55,5 +55,5 @@ type Config struct {
 
 	EmbeddedListen string `env:"BRIDGE_EMBEDDED_LISTEN" envDefault:"127.0.0.1:4222" doc:"where the embedded NATS server takes other clients; it asks them for NATS_TOKEN, or NATS_USER and NATS_PASSWORD"`
 	AdminListen    string `env:"BRIDGE_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" doc:"health, metrics and the operator's page"`
-	AdminToken     string `env:"BRIDGE_ADMIN_TOKEN" secret:"true" doc:"token for the admin listener beyond loopback, as a bearer or typed into the page's form; /livez, /readyz and /metrics need none"`
+	AdminToken     string `env:"BRIDGE_ADMIN_TOKEN" secret:"true" doc:"token for the admin listener, as a bearer or typed into the page's form; without one it can be used on loopback alone; /livez, /readyz and /metrics need none"`
 }

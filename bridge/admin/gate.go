@@ -93,11 +93,12 @@ func isForeign(r *http.Request) bool {
 	return false
 }
 
-// isLocal reports whether the request was made on this host, to this host. The
-// second half keeps out a web page in a browser here whose name was made to
+// isLocal reports whether the request was made on this host, to this host, and that is
+// enough: where there is a token it never is, for a proxy on this host may lead others
+// here. Comparing the host keeps out a web page in a browser here whose name was made to
 // resolve to 127.0.0.1 (DNS rebinding): its requests carry that name.
 func (g gate) isLocal(r *http.Request) bool {
-	if !g.loopback {
+	if !g.loopback || g.hasToken {
 		return false
 	}
 	host := r.Host

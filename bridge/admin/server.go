@@ -26,12 +26,12 @@ const (
 
 // Config says what the listener shows.
 type Config struct {
-	// Token is what callers beyond loopback present for /status, as
-	// "Authorization: Bearer <token>". Empty means that nobody can.
+	// Token is what callers present for /status, as "Authorization: Bearer <token>".
+	// Empty means that nobody can.
 	Token string
 
 	// Loopback says that the listener is bound to a loopback address, so that
-	// whoever reaches it is on this host and needs no token.
+	// whoever reaches it is on this host, and needs no token where there is none.
 	Loopback bool
 
 	// Ready returns the state of the parts that readiness depends on. nil, or

@@ -176,7 +176,7 @@ func TestReadiness(t *testing.T) {
 func TestWhoMayAsk(t *testing.T) {
 	bearer := func(value string) map[string]string { return map[string]string{"Authorization": value} }
 	host := func(value string) map[string]string { return map[string]string{"Host": value} }
-	local, open, closed := Config{Loopback: true, Token: "t0ken"}, Config{Token: "t0ken"}, Config{}
+	local, guarded, open, closed := Config{Loopback: true}, Config{Loopback: true, Token: "t0ken"}, Config{Token: "t0ken"}, Config{}
 	for _, tt := range []struct {
 		name   string
 		cfg    Config
@@ -188,10 +188,12 @@ func TestWhoMayAsk(t *testing.T) {
 		{"local by name", local, "/status", host("LocalHost:8081"), 200},
 		{"local by IPv6", local, "/status", host("[::1]:8081"), 200},
 		{"local by bare IPv6", local, "/status", host("[::1]"), 200},
-		{"rebound name", local, "/status", host("evil.example:8081"), 401},
-		{"a name that only begins well", local, "/status", host("127.0.0.1.evil.example"), 401},
-		{"rebound name with token", local, "/status", map[string]string{"Host": "admin.example", "Authorization": "Bearer t0ken"}, 200},
-		{"rebound name without token configured", Config{Loopback: true}, "/status", host("evil.example"), 403},
+		{"rebound name", local, "/status", host("evil.example:8081"), 403},
+		{"a name that only begins well", local, "/status", host("127.0.0.1.evil.example"), 403},
+		{"a proxy on this host, where there is a token", guarded, "/status", host("127.0.0.1:8081"), 401},
+		{"a name of this host, where there is a token", guarded, "/status", host("localhost"), 401},
+		{"local with token", guarded, "/status", bearer("Bearer t0ken"), 200},
+		{"by another name with token", guarded, "/status", map[string]string{"Host": "admin.example", "Authorization": "Bearer t0ken"}, 200},
 		{"remote without token", open, "/status", nil, 401},
 		{"remote without token, the contract", open, "/asyncapi.json", nil, 401},
 		{"remote claims to be local", open, "/status", host("localhost"), 401},

@@ -13,7 +13,8 @@ import (
 // Bridge is a running bridge.
 type Bridge struct {
 	*bridge.Bridge
-	t testing.TB
+	t     testing.TB
+	token string // of the admin listener
 }
 
 // StartBridge runs a bridge that forwards to server, and waits until it is
@@ -59,23 +60,23 @@ func OpenBridgeWithLog(t testing.TB, log io.Writer, server *NATS, environ ...str
 			t.Error(err)
 		}
 	})
-	return &Bridge{Bridge: opened, t: t}
+	return &Bridge{Bridge: opened, t: t, token: cfg.AdminToken}
 }
 
 // Post sends a webhook and returns the status.
 func (b *Bridge) Post(body string) int {
 	b.t.Helper()
-	code, _ := b.do(http.MethodPost, "http://"+b.HookAddr()+"/hook", body)
+	code, _ := b.do(http.MethodPost, "http://"+b.HookAddr()+"/hook", body, "")
 	return code
 }
 
-// Admin asks the admin listener and returns status and body.
+// Admin asks the admin listener, with its token, and returns status and body.
 func (b *Bridge) Admin(path string) (int, string) {
 	b.t.Helper()
-	return b.do(http.MethodGet, "http://"+b.AdminAddr()+path, "")
+	return b.do(http.MethodGet, "http://"+b.AdminAddr()+path, "", b.token)
 }
 
-func (b *Bridge) do(method, url, body string) (int, string) {
+func (b *Bridge) do(method, url, body, token string) (int, string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
@@ -85,6 +86,9 @@ func (b *Bridge) do(method, url, body string) (int, string) {
 	}
 	req.Close = true
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		b.t.Fatal(err)
