@@ -20,6 +20,15 @@ func shown(text string) string {
 	return cut(text)
 }
 
+// word is shown for a place in a line of words and fields: a text that could be taken for
+// several of them is quoted too.
+func word(text string) string {
+	if strings.ContainsAny(text, " =?,") && !strings.ContainsFunc(text, unprintable) {
+		return cut(strconv.Quote(text))
+	}
+	return shown(text)
+}
+
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' }
 
 func cut(text string) string {

@@ -276,9 +276,9 @@ type explanation struct {
 
 func (x *explanation) print(w io.Writer) {
 	in, d := &x.question.in, x.explained.Decision
-	fmt.Fprintf(w, "%s %s, app %s, addr %s, at %s\n", in.Call, shown(in.Name), shown(in.App), shown(in.Addr), x.question.at.UTC().Format(time.RFC3339Nano))
+	fmt.Fprintf(w, "%s %s, app %s, addr %s, at %s\n", in.Call, word(in.Name), word(in.App), word(in.Addr), x.question.at.UTC().Format(time.RFC3339Nano))
 	for _, f := range in.Custom.List() {
-		fmt.Fprintf(w, "  custom %s = %s\n", shown(f.Key), shown(f.Value))
+		fmt.Fprintf(w, "  custom %s = %s\n", word(f.Key), word(f.Value))
 	}
 	fmt.Fprintf(w, "rules of %s\n\n", clean(x.set.from))
 	for _, c := range x.explained.Considered {

@@ -329,7 +329,7 @@ func (r *replayed) print(w io.Writer) {
 		fmt.Fprintln(w, "names most affected:")
 	}
 	for _, c := range r.Names {
-		fmt.Fprintf(w, "  %s: %d\n", shown(c.Name), c.Count)
+		fmt.Fprintf(w, "  %s: %d\n", word(c.Name), c.Count)
 	}
 	if r.OtherNames > 0 {
 		fmt.Fprintf(w, "  others: %d\n", r.OtherNames)
@@ -338,7 +338,7 @@ func (r *replayed) print(w io.Writer) {
 		fmt.Fprintln(w, "examples:")
 	}
 	for _, e := range r.Examples {
-		fmt.Fprintf(w, "  %s %s %s %s from %s: %s by %s -> %s by %s\n", e.ReceivedAt.UTC().Format(time.RFC3339), shown(e.Event), shown(e.Call), shown(e.Name), shown(e.Addr),
+		fmt.Fprintf(w, "  %s %s %s %s from %s: %s by %s -> %s by %s\n", e.ReceivedAt.UTC().Format(time.RFC3339), word(e.Event), word(e.Call), word(e.Name), word(e.Addr),
 			e.Was.Effect, ruleOrDefault(e.Was.Rule), e.Is.Effect, ruleOrDefault(e.Is.Rule))
 	}
 }

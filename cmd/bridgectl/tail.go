@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
@@ -35,7 +37,8 @@ func newTail(getenv func(string) string) *cobra.Command {
 come; with --since also those before, and with -n only the last of them (of the last 24 h,
 without --since). The conditions of the flags must all hold; a repeated one is an
 alternative. In a line are the time (UTC), effect, call, name, address, and what else there is. What
-clients wrote is quoted where it could mean something to a terminal. --output json
+clients wrote is quoted where it could mean something to a terminal, or be taken for more
+than one thing. While NATS is away it waits, and then goes on where it was. --output json
 gives an object a line: {"stream","sequence","subject","data"}, data as it was published.
 It is coloured on a terminal, unless NO_COLOR is set.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +47,7 @@ It is coloured on a terminal, unless NO_COLOR is set.`,
 			}
 			out := cmd.OutOrStdout()
 			p := tailPrinter{out: out, json: output.name == "json", colour: getenv("NO_COLOR") == "" && terminal(out) != nil}
-			return f.run(cmd.Context(), getenv, p)
+			return f.run(cmd.Context(), getenv, p, cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
@@ -70,9 +73,15 @@ func (f *tailFlags) check() error {
 	return f.filter.check()
 }
 
-// run shows what is there and what comes, until ctx ends.
-func (f *tailFlags) run(ctx context.Context, getenv func(string) string, p tailPrinter) error {
-	js, nc, err := connect(f.url, getenv)
+// run shows what is there and what comes, until ctx ends, and says on errs when NATS goes
+// away and comes back.
+func (f *tailFlags) run(ctx context.Context, getenv func(string) string, p tailPrinter, errs io.Writer) error {
+	contact := make(chan string, 16)
+	var more []nats.Option
+	if !f.noFollow {
+		more = lasting(contact)
+	}
+	js, nc, err := connect(f.url, getenv, more...)
 	if err != nil {
 		return err
 	}
@@ -88,7 +97,7 @@ func (f *tailFlags) run(ctx context.Context, getenv func(string) string, p tailP
 	}
 	err = f.history(ctx, sources, p)
 	if err == nil && !f.noFollow {
-		err = f.follow(ctx, sources, p)
+		err = f.follow(ctx, sources, p, contact, errs)
 	}
 	if ctx.Err() != nil {
 		return nil // told to stop
@@ -134,8 +143,28 @@ func (f *tailFlags) history(ctx context.Context, sources []*tailSource, p tailPr
 	return nil
 }
 
+// lasting are the options of a connection that comes back, and tells of it.
+func lasting(contact chan<- string) []nats.Option {
+	tell := func(text string) {
+		select {
+		case contact <- text:
+		default: // nobody has read the last word yet
+		}
+	}
+	return []nats.Option{
+		func(o *nats.Options) error { o.AllowReconnect = true; return nil },
+		nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, _ error) {
+			if !nc.IsClosed() {
+				tell("NATS is away; waiting for it")
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { tell("NATS is back") }),
+	}
+}
+
 // follow shows what comes. Each source is read by a goroutine, which ends with ctx.
-func (f *tailFlags) follow(ctx context.Context, sources []*tailSource, p tailPrinter) error {
+func (f *tailFlags) follow(ctx context.Context, sources []*tailSource, p tailPrinter, contact <-chan string, errs io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	type read struct {
 		t   *tailed
@@ -175,6 +204,10 @@ func (f *tailFlags) follow(ctx context.Context, sources []*tailSource, p tailPri
 					return err
 				}
 			}
+		case text := <-contact:
+			if _, err := fmt.Fprintln(errs, text); err != nil {
+				return fmt.Errorf("say that %s: %w", text, err)
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -192,10 +225,16 @@ type tailSource struct {
 func openTail(ctx context.Context, js jetstream.JetStream, stream string, since time.Duration) (*tailSource, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy}
+	from, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	// By its sequence and not as "new": a reader that lost NATS before its first message would
+	// begin behind those that came meanwhile.
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from.CachedInfo().State.LastSeq + 1}
 	if since > 0 {
-		from := time.Now().Add(-since)
-		cfg = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from}
+		began := time.Now().Add(-since)
+		cfg = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &began}
 	}
 	consumer, err := js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {

@@ -169,7 +169,7 @@ func (p tailPrinter) eventLine(t *tailed) string {
 	case subjects.EffectDeny:
 		effect, colour = "deny", red
 	}
-	b := newLine(e.ReceivedAt, p.paint(colour, fmt.Sprintf("%-5s", effect)), shown(t.call()), e.Name, e.Addr)
+	b := newLine(e.ReceivedAt, p.paint(colour, fmt.Sprintf("%-5s", effect)), word(t.call()), e.Name, e.Addr)
 	b.add("clientid", e.ClientID)
 	b.add("rule", d.Rule)
 	b.add("reason", d.Reason)
@@ -177,7 +177,7 @@ func (p tailPrinter) eventLine(t *tailed) string {
 	b.add("out", string(e.BytesOut))
 	b.add("time", string(e.Time))
 	for _, f := range e.Custom.List() {
-		b.WriteString(" ?" + shown(f.Key) + "=" + shown(f.Value))
+		b.WriteString(" ?" + word(f.Key) + "=" + word(f.Value))
 	}
 	return b.String()
 }
@@ -218,13 +218,13 @@ type tailLine struct{ strings.Builder }
 
 func newLine(at time.Time, effect, call, name, addr string) *tailLine {
 	b := &tailLine{}
-	fmt.Fprintf(b, "%s %s %-14s %s from %s", at.UTC().Format(tailTime), effect, call, shown(name), shown(addr))
+	fmt.Fprintf(b, "%s %s %-14s %s from %s", at.UTC().Format(tailTime), effect, call, word(name), word(addr))
 	return b
 }
 
 // add appends a field that is not empty.
 func (b *tailLine) add(key, value string) {
 	if value != "" {
-		b.WriteString(" " + key + "=" + shown(value))
+		b.WriteString(" " + key + "=" + word(value))
 	}
 }

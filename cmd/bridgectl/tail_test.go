@@ -21,14 +21,14 @@ func publish(t *testing.T, server *bridgetest.NATS, subject, body string) {
 }
 
 // startTail runs tail and returns its lines and, by the other channel, its exit code.
-func startTail(t *testing.T, server *bridgetest.NATS) (lines *bufio.Reader, stop func() int) {
+func startTail(t *testing.T, server *bridgetest.NATS, args ...string) (lines *bufio.Reader, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	var errs strings.Builder
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, streams{out: w, err: &errs}, func(string) string { return "" }, []string{"tail", "--since", "1h", "--nats-url", server.URL()})
+		ended <- run(ctx, streams{out: w, err: &errs}, func(string) string { return "" }, append([]string{"tail", "--nats-url", server.URL()}, args...))
 		w.CloseWithError(io.EOF)
 	}()
 	return bufio.NewReader(r), func() int {
@@ -54,7 +54,7 @@ func wantLine(t *testing.T, lines *bufio.Reader, want string) {
 func TestTailFollows(t *testing.T) {
 	server := startAll(t)
 	publish(t, server, "stream.publish", `{"id":"a-1","call":"publish","name":"early"}`)
-	lines, stop := startTail(t, server)
+	lines, stop := startTail(t, server, "--since", "1h")
 	wantLine(t, lines, "told  publish        early from ")
 	for i := range 3 {
 		publish(t, server, "stream.publish_done", fmt.Sprintf(`{"id":"a-%d","call":"publish_done","name":"late-%d"}`, i+2, i))
@@ -64,6 +64,34 @@ func TestTailFollows(t *testing.T) {
 	}
 	if code := stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// It goes on where it was when NATS was away, also when nothing had come before.
+func TestTailOutlivesNATS(t *testing.T) {
+	for _, args := range [][]string{{"--since", "1h"}, nil} {
+		server := startAll(t)
+		lines, stop := startTail(t, server, args...)
+		bridgetest.Eventually(t, "both streams are read", func() bool {
+			n := 0
+			for _, stream := range []string{subjects.StreamEvents, subjects.StreamSessions} {
+				s, err := server.JetStream().Stream(t.Context(), stream)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += s.CachedInfo().State.Consumers
+			}
+			return n == 2
+		})
+		for i := range 2 {
+			server.Stop()
+			server.Start()
+			publish(t, server, "stream.publish", fmt.Sprintf(`{"id":"a-%d","call":"publish","name":"after-%d"}`, i, i))
+			wantLine(t, lines, fmt.Sprintf("after-%d from ", i))
+		}
+		if code := stop(); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
 	}
 }
 
