@@ -134,6 +134,29 @@ func TestSinkCheck(t *testing.T) {
 	}
 }
 
+// NATS is there for what is measured after an outage.
+func TestNATSOutlivesTheOutage(t *testing.T) {
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{dir: t.TempDir(), port: port}
+	if err := r.startNATS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	load, cancel := context.WithCancel(t.Context())
+	if err := r.outage(t.Context(), load, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	defer r.nats.stop()
+	cancel()
+	select {
+	case <-r.nats.ended:
+		t.Error("it ended with the load")
+	case <-time.After(500 * time.Millisecond):
+	}
+}
+
 // startSink returns the stream of a NATS server that ends with the test.
 func startSink(t *testing.T) *sink {
 	t.Helper()

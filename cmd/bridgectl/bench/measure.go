@@ -122,10 +122,10 @@ func (r *rig) measureOutage(ctx context.Context) ([]Phase, error) {
 	r.step(s.end, "%d events/s for %s, NATS away in the middle third", s.rate, s.end)
 	l := r.load(plan{server: roleBridge, form: keepAlive, schedule: s})
 	l.phase = d
-	during, cancel := context.WithCancel(ctx)
+	load, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outage := make(chan error, 1)
-	go func() { outage <- r.outage(during, d) }()
+	go func() { outage <- r.outage(ctx, load, d) }()
 	got, err := l.run(ctx)
 	r.sent += got.total()
 	if err != nil {

@@ -235,13 +235,14 @@ func (r *rig) drained(ctx context.Context, n uint64) error {
 	}
 }
 
-// outage kills NATS after d, and starts it again after as long.
-func (r *rig) outage(ctx context.Context, d time.Duration) error {
-	if err := sleep(ctx, d); err != nil {
+// outage kills NATS after d, and starts it again after as long, unless the load ends before.
+// The new NATS lives as long as ctx.
+func (r *rig) outage(ctx, load context.Context, d time.Duration) error {
+	if err := sleep(load, d); err != nil {
 		return err
 	}
 	r.nats.kill()
-	if err := sleep(ctx, d); err != nil {
+	if err := sleep(load, d); err != nil {
 		return err
 	}
 	return r.startNATS(ctx)
