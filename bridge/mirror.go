@@ -15,7 +15,7 @@ const (
 	mirrorRetry   = 2 * time.Second // after a failure
 	mirrorLook    = time.Second     // how often it looks at the connection, and whether somebody asks
 	mirrorAgain   = time.Minute     // how often the bucket is read anew: it may have been deleted and made again
-	mirrorMost    = 50_000          // keys; what comes beyond is counted alone
+	mirrorMost    = 50_000          // keys; of others it only tells that they are there
 )
 
 // mirror is a copy of a KV bucket for the page. It follows the bucket only while somebody
@@ -25,6 +25,7 @@ type mirror struct {
 	link   *link // of js
 	js     jetstream.JetStream
 	idle   time.Duration // after which it stops to follow
+	most   int           // keys kept
 	log    *slog.Logger
 
 	mu      sync.Mutex // guards what follows
@@ -33,7 +34,7 @@ type mirror struct {
 	cancel  context.CancelFunc // nil: it does not follow
 	loop    sync.WaitGroup
 	values  map[string][]byte
-	beyond  int    // keys over mirrorMost that came
+	partial bool   // keys came for which there was no room; until the bucket is read anew
 	known   bool   // values are what the bucket had when it was read last
 	trouble string // why they are not current, "" when they are
 }
@@ -42,7 +43,7 @@ type mirror struct {
 type contents struct {
 	Known   bool   `json:"known"`             // the bucket was read
 	Trouble string `json:"trouble,omitempty"` // why it may have changed since
-	Beyond  int    `json:"beyond,omitempty"`  // keys that are too many to be here
+	Partial bool   `json:"partial,omitempty"` // there are keys that are not here
 }
 
 // look calls each with the values, and keeps the mirror following for a while.
@@ -59,7 +60,7 @@ func (m *mirror) look(each func(value []byte)) contents {
 	for _, value := range m.values {
 		each(value)
 	}
-	c := contents{Known: m.known, Trouble: m.trouble, Beyond: m.beyond}
+	c := contents{Known: m.known, Trouble: m.trouble, Partial: m.partial}
 	if state := m.link.state().status; !m.link.connected() {
 		c.Trouble = "NATS is " + state.String()
 	}
@@ -132,7 +133,7 @@ func (m *mirror) follow(ctx context.Context) error {
 	down := false
 
 	fresh := map[string][]byte{} // until the bucket is read; then m.values
-	beyond, reading := 0, true
+	partial, reading := false, true
 	for {
 		select {
 		case e, ok := <-watch.Updates():
@@ -142,7 +143,7 @@ func (m *mirror) follow(ctx context.Context) error {
 			if e == nil {
 				reading = false
 				stalled.Stop()
-				m.take(fresh, beyond)
+				m.take(fresh, partial)
 				continue
 			}
 			if reading {
@@ -152,11 +153,11 @@ func (m *mirror) follow(ctx context.Context) error {
 			switch _, have := fresh[e.Key()]; {
 			case e.Operation() != jetstream.KeyValuePut:
 				delete(fresh, e.Key())
-			case have || len(fresh) < mirrorMost:
+			case have || len(fresh) < m.most:
 				fresh[e.Key()] = e.Value()
 			default:
-				beyond++
-				m.beyond = beyond
+				partial = true
+				m.partial = true
 			}
 			m.mu.Unlock()
 		case <-stalled.C:
@@ -192,8 +193,8 @@ func (m *mirror) watch(ctx context.Context) (jetstream.KeyWatcher, error) {
 }
 
 // take puts what was read in place of what was known.
-func (m *mirror) take(fresh map[string][]byte, beyond int) {
+func (m *mirror) take(fresh map[string][]byte, partial bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.values, m.beyond, m.known, m.trouble = fresh, beyond, true, ""
+	m.values, m.partial, m.known, m.trouble = fresh, partial, true, ""
 }

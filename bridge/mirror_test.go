@@ -3,6 +3,7 @@ package bridge
 import (
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func mirrorBy(t *testing.T, cfg Config, server *embed.Server, idle time.Duration
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mirror{bucket: "live", link: l, js: js, idle: idle, log: slog.New(slog.DiscardHandler)}
+	m := &mirror{bucket: "live", link: l, js: js, idle: idle, most: mirrorMost, log: slog.New(slog.DiscardHandler)}
 	t.Cleanup(m.close)
 	return m
 }
@@ -94,6 +95,26 @@ func TestMirror(t *testing.T) {
 	if _, c := m.shownValues(); c.Known {
 		t.Error("known after close")
 	}
+}
+
+// Of a bucket with more keys than there is room for it tells that these are not all.
+func TestMirrorWithoutRoom(t *testing.T) {
+	m, _ := testMirror(t, time.Hour)
+	m.most = 2
+	kv, err := m.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "live", Storage: jetstream.MemoryStorage})
+	for i, key := range []string{"a", "b", "a", "c"} {
+		if err == nil {
+			_, err = kv.PutString(t.Context(), key, strconv.Itoa(i))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of the bucket as it is now come b, a and c.
+	eventually(t, "two are there", func() bool {
+		values, c := m.shownValues()
+		return values == "1 2" && c == contents{Known: true, Partial: true}
+	})
 }
 
 // A mirror that nobody looks at ends its watch and forgets, and begins anew when asked.

@@ -16,8 +16,8 @@ const mirrorIdle = 30 * time.Second
 // openPage makes what the page needs beside the parts.
 func (b *Bridge) openPage() {
 	b.history = startHistory(b.answers)
-	b.live = &mirror{bucket: subjects.BucketLive, link: b.watching, js: b.watchingJS, idle: mirrorIdle, log: b.log}
-	b.bridges = &mirror{bucket: subjects.BucketBridges, link: b.watching, js: b.watchingJS, idle: mirrorIdle, log: b.log}
+	b.live = &mirror{bucket: subjects.BucketLive, link: b.watching, js: b.watchingJS, idle: mirrorIdle, most: mirrorMost, log: b.log}
+	b.bridges = &mirror{bucket: subjects.BucketBridges, link: b.watching, js: b.watchingJS, idle: mirrorIdle, most: mirrorMost, log: b.log}
 }
 
 func (b *Bridge) closePage() {

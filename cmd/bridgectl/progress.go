@@ -33,13 +33,22 @@ func addQuiet(cmd *cobra.Command) {
 	cmd.Flags().BoolP("quiet", "q", false, "show no progress on a terminal")
 }
 
-// startProgress returns nil where nobody would look: standard error is no terminal, the output is
-// JSON, or --quiet is given. A command that talks prints a line for each step, and so shows its
+// progressTerminal returns nil where nobody would look: standard error is no terminal, the output
+// is JSON, or --quiet is given. A command that talks prints a line for each step, and so shows its
 // progress itself where that goes to a terminal too.
-func startProgress(cmd *cobra.Command, output *format, talks bool, what string, total uint64) *progress {
+func progressTerminal(cmd *cobra.Command, output *format, talks bool) io.Writer {
 	w := terminal(cmd.ErrOrStderr())
 	quiet := cmd.Flag("quiet")
 	if w == nil || output.name == "json" || quiet != nil && quiet.Value.String() == "true" || talks && terminal(cmd.OutOrStdout()) != nil {
+		return nil
+	}
+	return w
+}
+
+// startProgress returns nil where nobody would look.
+func startProgress(cmd *cobra.Command, output *format, talks bool, what string, total uint64) *progress {
+	w := progressTerminal(cmd, output, talks)
+	if w == nil {
 		return nil
 	}
 	p := &progress{w: w, stop: make(chan struct{}), ended: make(chan struct{})}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,6 +160,25 @@ func TestProgressIsForTerminals(t *testing.T) {
 	command(io.Discard, &errs, "rules", "export", filepath.Join(folder, "more"))
 	if errs.Len() > 0 {
 		t.Errorf("where there is no terminal: %q", errs.String())
+	}
+}
+
+// An evening shows how far it is by the same rules.
+func TestProgressOfAnEvening(t *testing.T) {
+	webhook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer webhook.Close()
+	for _, test := range []struct {
+		args  []string
+		shown bool
+	}{{nil, true}, {[]string{"-q"}, false}, {[]string{"-o", "json"}, false}} {
+		s := openScreen(t)
+		args := append([]string{"simulate", "--url", webhook.URL, "--duration", "1s", "--viewers", "1"}, test.args...)
+		if code := run(t.Context(), streams{out: io.Discard, err: s.File}, func(string) string { return "" }, args); code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, code, s.all(t))
+		}
+		if text := s.all(t); strings.Contains(text, "\x1b") != test.shown {
+			t.Errorf("%v: %q", args, text)
+		}
 	}
 }
 

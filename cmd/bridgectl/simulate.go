@@ -62,9 +62,7 @@ names a certificate to trust. An interrupt ends the evening: everybody leaves.`,
 			if err != nil {
 				return err
 			}
-			if w := terminal(cmd.ErrOrStderr()); w != nil {
-				sim.progress = w
-			}
+			sim.progress = progressTerminal(cmd, output, false)
 			if err := sim.hook.reach(cmd.Context()); err != nil {
 				return err
 			}
@@ -81,6 +79,7 @@ names a certificate to trust. An interrupt ends the evening: everybody leaves.`,
 		},
 	}
 	f.add(cmd)
+	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
 }
