@@ -152,6 +152,40 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
+// Bodies that nobody can read are answered 400 and kept as events, told of in few lines, and
+// change nothing for the calls between them.
+func TestFloodOfBodies(t *testing.T) {
+	const callers, each = 4, 250
+	bodies := []string{"", "?", "name=x", "call=", "&&&&", "call=%zz", strings.Repeat("%zz&=;", 5000), evil}
+	var log lockedBuffer
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.OpenBridgeWithLog(t, &log, server, "BRIDGE_DEFAULT_PLAY=allow", "BRIDGE_LOG_FORMAT=json")
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for i := range each {
+				if body := bodies[(caller+i)%len(bodies)]; b.Post(body) != http.StatusBadRequest {
+					t.Errorf("%.20q is not refused", body)
+				}
+				if code := b.Post("call=play&name=x&addr=192.0.2.1&app=live"); code != http.StatusOK {
+					t.Errorf("a good call gets %d", code)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := strings.Count(log.String(), "could not be read"); n == 0 || n > 2 { // one a minute
+		t.Errorf("%d lines in the log tell of it", n)
+	}
+	events := map[string]int{}
+	for _, msg := range server.Messages(subjects.StreamEvents, 2*callers*each) {
+		events[msg.Subject()]++
+	}
+	if events["stream.invalid.request"] != callers*each || events["stream.play"] != callers*each {
+		t.Errorf("events: %v", events)
+	}
+}
+
 // What a bridge keeps, other users of its host cannot read.
 func TestFilesArePrivate(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")

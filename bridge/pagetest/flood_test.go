@@ -80,6 +80,7 @@ func TestFlood(t *testing.T) {
 		}
 		return n
 	}
+	eval[bool](p, `(window.frames_ = [], (function frame(at) { frames_.push(at); requestAnimationFrame(frame); })(performance.now()), true)`)
 	most, all := 0, 0
 	for seconds := 0; seconds < 6; { // more or less
 		note := p.text("#feed .note")
@@ -97,6 +98,11 @@ func TestFlood(t *testing.T) {
 		p.frame()
 		p.until(`document.querySelector('#feed .note').innerText !== ` + strconv.Quote(note))
 	}
+	took := eval[[]float64](p, `frames_.slice(1).map((at, i) => at - frames_[i]).sort((a, b) => a - b)`)
+	if len(took) == 0 {
+		t.Fatal("no frames")
+	}
+	t.Logf("%d frames; from one to the next: median %.0f ms, p99 %.0f ms, longest %.0f ms", len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 	t.Logf("%d events were offered; a second had up to %d, of which up to %d were shown", offered.Load(), all, most)
 	if all < 10*most {
 		t.Errorf("%d of %d events a second are shown", most, all)
