@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,11 +37,11 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// natsTool is as much of the nats tool as the tour needs: kv put and kv ls.
+// natsTool is as much of the nats tool as the tour needs: kv put, kv ls and sub.
 func natsTool(args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), bridgetest.Timeout)
 	defer cancel()
-	if len(args) < 3 || args[0] != "kv" {
+	if len(args) < 3 {
 		return fmt.Errorf("nats %q is not known here", args)
 	}
 	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.Timeout(bridgetest.Timeout))
@@ -52,11 +53,15 @@ func natsTool(args []string) error {
 	if err != nil {
 		return err
 	}
+	if count, ok := strings.CutPrefix(strings.Join(args, " "), "sub --stream EVENTS --all --count "); ok {
+		return natsSub(ctx, js, count)
+	}
 	kv, err := js.KeyValue(ctx, args[2])
 	if err != nil {
 		return err
 	}
 	switch {
+	case args[0] != "kv":
 	case args[1] == "put" && len(args) == 5:
 		_, err = kv.PutString(ctx, args[3], args[4])
 		return err
@@ -66,6 +71,27 @@ func natsTool(args []string) error {
 		return err
 	}
 	return fmt.Errorf("nats %q is not known here", args)
+}
+
+// natsSub shows the first messages of EVENTS.
+func natsSub(ctx context.Context, js jetstream.JetStream, count string) error {
+	cons, err := js.OrderedConsumer(ctx, subjects.StreamEvents, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	n, err := strconv.Atoi(count)
+	for i := 0; i < n && err == nil; i++ {
+		var msg jetstream.Msg
+		if msg, err = it.Next(jetstream.NextContext(ctx)); err == nil {
+			fmt.Printf("[#%d] Received on %q\n%s\n", i+1, msg.Subject(), msg.Data())
+		}
+	}
+	return err
 }
 
 // section returns the commands of a section of README.
@@ -95,6 +121,42 @@ func swap(t *testing.T, script string, texts ...string) string {
 	return script
 }
 
+// README's first minutes show what it says: a stream that is refused, one that is allowed, its
+// events, and what a broken document does.
+func TestFiveMinutes(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("CI") != "true" {
+		t.Skip("there is no curl")
+	}
+	server := bridgetest.StartNATS(t)
+	b := bridgetest.StartBridge(t, server)
+	seen := func(text string) string { // a push is seen within milliseconds, and so may a curl be
+		return "until curl -s http://" + b.AdminAddr() + "/status | grep -q '" + text + "'; do sleep 0.1; done\n"
+	}
+	script := swap(t, section(t, "Five minutes"),
+		"go install github.com/nats-io/natscli/nats@v0.5.1\n", "",
+		"curl -i -d 'foo=bar&call=publish&", seen(`"documents": *1`)+"curl -i -d 'foo=bar&call=publish&",
+		"curl 'http://127.0.0.1:8081/readyz", seen("alow")+"curl 'http://127.0.0.1:8081/readyz",
+		"127.0.0.1:8080", b.HookAddr(), "127.0.0.1:8081", b.AdminAddr(),
+	)
+	out := bash(t, t.TempDir(), natsFunction(t)+script, "NATS_URL="+server.URL())
+	const answers = `(?s)^.*HTTP/1.1 403 Forbidden.*HTTP/1.1 200 OK.*HTTP/1.1 200 OK`
+	const events = `.*"stream\.denied\.publish".*"stream\.publish".*"stream\.publish_done"`
+	const broken = `.*\[~\] rules.*document \\"acme\\", rule \\"ingest\\", field \\"effect\\": got \\"alow\\", want \\"allow\\" or \\"deny\\"`
+	if !regexp.MustCompile(answers + events + broken).MatchString(out) {
+		t.Errorf("it shows something else:\n%s\n%s", script, out)
+	}
+}
+
+// natsFunction makes nats in a script this test binary.
+func natsFunction(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "nats() { " + natsVariable + "=1 " + self + " \"$@\"; }\n"
+}
+
 // The tour of README runs as it stands: only addresses and times are others, and NATS is
 // one of the test's.
 func TestTour(t *testing.T) {
@@ -114,11 +176,7 @@ func TestTour(t *testing.T) {
 		"sleep 60", "for i in {1..300}; do [ -n \"$(nats kv ls live)\" ] && break; sleep 0.2; done",
 		"sleep 30", "for i in {1..300}; do grep -q session.lost room.log && grep -q 'sim-[1-5] ended' room.log && break; sleep 0.2; done; sleep 1",
 	)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	script = "nats() { " + natsVariable + "=1 " + self + " \"$@\"; }\n" + script
+	script = natsFunction(t) + script
 	out := bash(t, dir, script,
 		"NATS_URL="+server.URL(), "BRIDGE_LISTEN="+freeport.Addr(t), "BRIDGE_ADMIN_LISTEN="+freeport.Addr(t), "BRIDGE_NAME=tour")
 	for _, want := range []string{
