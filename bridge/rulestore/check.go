@@ -56,7 +56,7 @@ func (f *follower) check(ctx context.Context, w *watch) error {
 		return err
 	}
 	if err != nil {
-		f.failed(err)
+		f.troubled(err)
 		return nil
 	}
 	f.recovered()

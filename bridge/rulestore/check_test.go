@@ -141,4 +141,7 @@ func TestOptionsDefaults(t *testing.T) {
 	if err != nil || o.Bucket != "rules" || o.CheckEvery != 10*time.Second || o.RetryMin != 250*time.Millisecond || o.RetryMax != 30*time.Second || o.Log == nil {
 		t.Errorf("got %+v, %v", o, err)
 	}
+	if o, err := (Options{}).withDefaults(); err != nil || o.CheckEvery != 30*time.Second {
+		t.Errorf("a check every %v, %v; README says 30 s", o.CheckEvery, err)
+	}
 }

@@ -19,6 +19,10 @@ const (
 	// maxBatch bounds the changes gathered into one new table, so that a flood
 	// of them does not keep the table from being swapped.
 	maxBatch = 10_000
+	// settling is how long after a reconnect JetStream, or the bucket, may be on its
+	// way back: tries follow each other within settlingRetry.
+	settling      = 30 * time.Second
+	settlingRetry = time.Second
 )
 
 var (
@@ -39,7 +43,8 @@ type follower struct {
 	log         *slog.Logger
 
 	resumable bool         // the ledger was loaded whole from the bucket and kept up since
-	failures  int          // in a row
+	failures  int          // in a row, since the last reconnect
+	settled   time.Time    // settling after the last reconnect
 	edit      *decide.Edit // of the table in force; nil before a change
 	changed   bool         // the ledger has changes that are not in force yet
 	lagging   bool         // the last check found the ledger behind the bucket,
@@ -67,7 +72,8 @@ func (f *follower) run(ctx context.Context) {
 			f.log.Log(ctx, level, "rules: loading the bucket again", "bucket", f.store.opts.Bucket, "cause", err)
 		case errors.Is(err, errRewatch):
 		default:
-			f.failed(err)
+			f.failures++
+			f.troubled(err)
 			f.backOff(ctx)
 		}
 	}
@@ -113,7 +119,15 @@ func (f *follower) session(ctx context.Context) error {
 // reaches a server while it starts is never answered: hence little at first.
 func (f *follower) patience() time.Duration {
 	const first, doublings = 250 * time.Millisecond, 5
-	return min(first<<min(f.failures, doublings), requestTimeout)
+	return f.soon(min(first<<min(f.failures, doublings), requestTimeout))
+}
+
+// soon cuts a wait for the time after a reconnect.
+func (f *follower) soon(wait time.Duration) time.Duration {
+	if time.Now().Before(f.settled) {
+		return min(wait, settlingRetry)
+	}
+	return wait
 }
 
 // next waits for the watch's next entry, nil at the end of the initial load.
@@ -133,10 +147,13 @@ func (f *follower) next(ctx context.Context, w *watch, stalled <-chan time.Time)
 	}
 }
 
+// onReconnect begins anew: what failed before says nothing of the server now.
 func (f *follower) onReconnect(ok bool) error {
 	if !ok {
 		f.reconnected = nil // a closed channel has nothing more to say
+		return errRewatch
 	}
+	f.failures, f.settled = 0, time.Now().Add(settling)
 	return errRewatch
 }
 
@@ -287,9 +304,8 @@ func (f *follower) save() {
 	}
 }
 
-// failed notes why the bucket cannot be followed, and logs it when that is new.
-func (f *follower) failed(err error) {
-	f.failures++
+// troubled notes why the bucket cannot be followed, and logs it when that is new.
+func (f *follower) troubled(err error) {
 	if text := err.Error(); text != *f.store.trouble.Load() {
 		f.store.setTrouble(text)
 		f.log.Warn("rules: cannot follow the bucket, deciding by what is known", "bucket", f.store.opts.Bucket, "error", err)
@@ -308,6 +324,7 @@ func (f *follower) backOff(ctx context.Context) {
 	if doublings := f.failures - 1; doublings < 16 {
 		limit = min(limit, f.store.opts.RetryMin<<doublings)
 	}
+	limit = f.soon(limit)
 	wait := limit/2 + rand.N(limit/2+1) //nolint:gosec // G404: jitter is no secret
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
