@@ -2,71 +2,129 @@ package rulestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maxHistory bounds how many histories one load asks for.
-const maxHistory = 256
-
 // findLastGood puts, for each document that was refused, the newest good version
 // of its key in force: from the key's history since its last
 // delete, or else what was in force before.
-func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo) {
-	asked := 0
-	for key, bad := range n.fresh.invalid.all {
-		if n.fresh.docs.get(key).doc != nil || checkKey(key) != nil {
-			continue
+func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
+	wanted := map[string]*lineage{}
+	for key := range n.fresh.invalid.all {
+		if n.fresh.docs.get(key).doc == nil && checkKey(key) == nil {
+			wanted[key] = &lineage{}
 		}
-		if info.Config.MaxMsgsPerSubject > 1 && asked < maxHistory {
-			asked++
-			good, known, err := history(ctx, kv, bad, info.Config.MaxMsgsPerSubject, n.old)
-			if err != nil {
-				n.log.Warn("rules: no history of a refused document", "key", key, "revision", bad.Revision, "error", err)
-			}
-			if known {
-				if good.doc != nil {
-					n.fallBack(good)
-				}
-				continue
-			}
+	}
+	limit := info.Config.MaxMsgsPerSubject
+	if limit > 1 && len(wanted) > 0 {
+		if err := n.readHistories(ctx, kv, info, wanted); err != nil {
+			return err
 		}
-		if good := n.old.docs.get(key); good.doc != nil {
+	}
+	for key, h := range wanted {
+		good := h.good
+		if !h.known(n.fresh.invalid.all[key].Revision, limit) {
+			good = n.old.docs.get(key)
+		}
+		if good.doc != nil {
 			n.fallBack(good)
 		}
 	}
+	return nil
 }
 
-// history returns the newest version that compiles of the key of a refused document.
-// Limit is how many versions the bucket keeps. Known is false when the history is cut
-// off before a good version or a delete, so that it says nothing about what was in force
-// before. A shorter one begins with the key: nothing good came before it, and what a
-// snapshot has of the key has ended since. Unless it was pushed to meanwhile, which
-// takes versions away while they are read.
-func history(ctx context.Context, kv jetstream.KeyValue, bad InvalidDocument, limit int64, old *ledger) (good record, known bool, err error) {
-	key := bad.Key
+// oneHistory is about how many messages of a long read come in the time that it takes
+// to ask for one history.
+const oneHistory = 500
+
+// readHistories asks for one history after the other, or reads them among those of all
+// keys, whichever takes less. Where that fails it is logged, and what is loaded is no
+// base to go on from: the next session loads again.
+func (n *loading) readHistories(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo, wanted map[string]*lineage) error {
+	if n.onlyOnes(info, wanted) {
+		return nil
+	}
+	var err error
+	if uint64(len(wanted))*oneHistory > info.State.Msgs {
+		err = n.readAll(ctx, info.State.LastSeq, wanted)
+	} else {
+		err = n.readEach(ctx, kv, wanted)
+	}
+	if ctx.Err() != nil || errors.Is(err, errRewatch) {
+		return err
+	}
+	if err != nil {
+		n.partial = true
+		n.log.Warn("rules: histories of refused documents could not be read", "documents", len(wanted), "error", err)
+	}
+	return nil
+}
+
+// onlyOnes notes the histories of a bucket that has one version of each key: there is
+// nothing to read.
+func (n *loading) onlyOnes(info *jetstream.StreamInfo, wanted map[string]*lineage) bool {
+	if info.State.Msgs != info.State.NumSubjects || n.fresh.last != info.State.LastSeq {
+		return false
+	}
+	for key, h := range wanted {
+		*h = lineage{read: true, versions: 1, last: n.fresh.invalid.all[key].Revision}
+	}
+	return true
+}
+
+// readAll reads the whole bucket, and of it the histories that are wanted.
+func (n *loading) readAll(ctx context.Context, last uint64, wanted map[string]*lineage) error {
+	const first = 1
+	w, err := startWatch(ctx, n.js, n.store.opts.Bucket, first, last)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	err = n.receive(ctx, w, func(v version) {
+		if h := wanted[v.key]; h != nil {
+			h.take(judge(v, n.old.docs))
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read all of bucket %s: %w", n.store.opts.Bucket, err)
+	}
+	for _, h := range wanted {
+		h.read = true
+	}
+	return nil
+}
+
+// readEach asks for each history. The error is the last one.
+func (n *loading) readEach(ctx context.Context, kv jetstream.KeyValue, wanted map[string]*lineage) (last error) {
+	for key, h := range wanted {
+		if err := n.readOne(ctx, kv, key, h); err != nil {
+			last = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return last
+}
+
+func (n *loading) readOne(ctx context.Context, kv jetstream.KeyValue, key string, h *lineage) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	versions, err := kv.History(ctx, key)
-	if err == nil {
+	if err == nil || errors.Is(err, jetstream.ErrKeyNotFound) {
 		err = ctx.Err() // the library ends a history that timed out like a whole one
 	}
 	if err != nil {
-		return record{}, false, fmt.Errorf("read history of key %s: %w", key, err)
+		return fmt.Errorf("read history of key %s: %w", key, err)
 	}
-	for i := len(versions) - 1; i >= 0; i-- {
-		e := versions[i]
-		v := judge(versionOf(e), old.docs)
-		if v.removed {
-			return record{}, true, nil
-		}
-		if v.err == nil {
-			return record{doc: v.doc, revision: v.revision}, true, nil
-		}
+	for _, e := range versions {
+		h.take(judge(versionOf(e), n.old.docs))
 	}
-	whole := len(versions) == 0 || versions[len(versions)-1].Revision() == bad.Revision
-	return record{}, whole && int64(len(versions)) < limit, nil
+	h.read = true
+	return nil
 }
 
 func versionOf(e jetstream.KeyValueEntry) version {
@@ -74,4 +132,34 @@ func versionOf(e jetstream.KeyValueEntry) version {
 		key: e.Key(), data: e.Value(), removed: e.Operation() != jetstream.KeyValuePut,
 		message: message{revision: e.Revision(), time: e.Created()},
 	}
+}
+
+// lineage is what a key's history says of what was in force.
+type lineage struct {
+	read     bool   // to its end
+	good     record // the newest version that compiles, since the last delete
+	settled  bool   // there was such a version, or a delete
+	versions int64
+	last     uint64
+}
+
+// take adds a version, of which the oldest comes first.
+func (h *lineage) take(v verdict) {
+	h.versions, h.last = h.versions+1, v.revision
+	switch {
+	case v.removed:
+		h.good, h.settled = record{}, true
+	case v.err == nil:
+		h.good, h.settled = record{doc: v.doc, revision: v.revision}, true
+	}
+}
+
+// known reports whether it tells what was in force before the newest version, which was
+// refused. Limit is how many versions the bucket keeps: a history that is cut off before a
+// good version or a delete says nothing. A shorter one begins with the key: nothing good
+// came before it, and what a snapshot has of the key has ended since. Unless it was pushed
+// to meanwhile, which takes versions away while they are read.
+func (h *lineage) known(newest uint64, limit int64) bool {
+	whole := h.versions == 0 || h.last == newest
+	return h.read && (h.settled || whole && h.versions < limit)
 }

@@ -26,20 +26,19 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	}
 	c := startCompilers(n.old.docs, n.take)
 	defer c.stop()
-	if err := f.receive(ctx, w, c); err != nil {
+	if err := f.receive(ctx, w, c.add); err != nil {
 		return err
 	}
 	c.finish()
 	n.fresh.reaches(info)
-	n.findLastGood(ctx, kv, info)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := n.findLastGood(ctx, kv, info); err != nil {
+		return err
 	}
 	n.sweep()
 	f.store.mine.Lock()
 	f.store.ledger = n.fresh
 	f.store.mine.Unlock()
-	f.resumable = true
+	f.resumable = !n.partial
 	f.rested = time.Now().Add(restFor * time.Since(began))
 	f.edit = n.edit
 	f.swap(n.edit.Table(n.fresh.last))
@@ -58,6 +57,7 @@ type loading struct {
 	old, fresh *ledger
 	edit       *decide.Edit // from the table of the old to that of the fresh
 	told       *refusals    // logged before
+	partial    bool         // not all histories could be read
 }
 
 func (n *loading) take(v verdict) {
@@ -92,8 +92,8 @@ func (n *loading) sweep() {
 	}
 }
 
-// receive gives the watch's initial messages to the compilers.
-func (f *follower) receive(ctx context.Context, w *watch, c *compilers) error {
+// receive gives on the watch's initial messages.
+func (f *follower) receive(ctx context.Context, w *watch, add func(version)) error {
 	stalled := time.NewTimer(requestTimeout)
 	defer stalled.Stop()
 	for {
@@ -101,7 +101,7 @@ func (f *follower) receive(ctx context.Context, w *watch, c *compilers) error {
 		if err != nil || e == nil {
 			return err
 		}
-		c.add(*e)
+		add(*e)
 		stalled.Reset(requestTimeout)
 	}
 }
