@@ -269,7 +269,7 @@ func (f *follower) take(e *version) {
 func (f *follower) refused(v verdict) {
 	if f.refusals++; f.refusals <= maxInvalidShown {
 		f.log.Error("rules: document refused, the last good version of its key stays in force; 0: there is none",
-			"key", fmt.Sprintf("%q", v.key), "revision", v.revision, "in_force", f.store.ledger.docs.get(v.key).revision, "error", v.err)
+			"key", v.key, "revision", v.revision, "in_force", f.store.ledger.docs.get(v.key).revision, "error", v.err)
 	}
 }
 

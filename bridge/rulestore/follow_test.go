@@ -78,8 +78,8 @@ func TestInvalidKeepsLastGood(t *testing.T) {
 	if len(s.Invalid) != 1 || s.Invalid[0].Key != "acme" || s.Invalid[0].Revision != bad || s.Invalid[0].InForce != good || !strings.Contains(s.Invalid[0].Err, "acme") {
 		t.Errorf("invalid: %+v", s.Invalid)
 	}
-	if n := f.log.count("document refused"); n != 1 {
-		t.Errorf("logged %d times", n)
+	if n, named := f.log.count("document refused"), f.log.count(" key=acme "); n != 1 || named != 1 {
+		t.Errorf("logged %d times, %d times with its key", n, named)
 	}
 	if f.log.count("\x1b") != 0 || f.log.count("\u202e") != 0 {
 		t.Error("text of the document reached the log as it is")

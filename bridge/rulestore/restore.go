@@ -31,7 +31,7 @@ func (s *Store) restore() {
 	}
 	// A document that this version refuses was written by another version.
 	for _, d := range l.invalid.first {
-		s.opts.Log.Error("rules: document of the snapshot refused", "key", fmt.Sprintf("%q", d.Key), "revision", d.Revision, "error", d.Err)
+		s.opts.Log.Error("rules: document of the snapshot refused", "key", d.Key, "revision", d.Revision, "error", d.Err)
 	}
 	if more := len(l.invalid.all) - len(l.invalid.first); more > 0 {
 		s.opts.Log.Error("rules: more documents of the snapshot refused", "documents", more)

@@ -130,6 +130,9 @@ func TestSnapshotWithRefusedDocument(t *testing.T) {
 	if s := f.store.Status(); s.Documents != 2 || s.InvalidCount != 1 || !allowed(f.store, "cam") {
 		t.Errorf("status %+v", s)
 	}
+	if f.log.count(" key=newer ") != 1 {
+		t.Error("the log does not name it")
+	}
 }
 
 func openSnapshot(t *testing.T, opts Options, snap *file) *fixture {
