@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,12 +63,13 @@ func (p *push) put(ctx context.Context, key string, data []byte, old *entry) err
 	if p.ttl > 0 {
 		result.TTL = p.ttl.String()
 	}
-	p.print("%s\n", describePut(key, old, string(before) == string(data), p.ttl))
+	same := sameDocument(old, data)
+	p.print("%s\n", describePut(key, old, same, p.ttl))
 	if !p.json {
 		printChanges(p.out, changes)
 	}
-	same := !old.gone() && string(before) == string(data) && p.ttl == 0 && old.ttl == 0
-	if !p.dryRun && !same {
+	needless := same && p.ttl == 0 && old.ttl == 0
+	if !p.dryRun && !needless {
 		if result.Revision, err = p.bucket.write(ctx, key, data, old.last(), p.ttl); err != nil {
 			return err
 		}
@@ -121,6 +123,11 @@ func (p *push) print(format string, args ...any) {
 	if !p.json {
 		fmt.Fprintf(p.out, format, args...)
 	}
+}
+
+// sameDocument says whether the newest version of a key has this text.
+func sameDocument(newest *entry, data []byte) bool {
+	return !newest.gone() && bytes.Equal(newest.data, data)
 }
 
 func describePut(key string, old *entry, same bool, ttl time.Duration) string {

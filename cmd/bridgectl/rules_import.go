@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ func newRulesImport(getenv func(string) string) *cobra.Command {
 		Use: "import DIR", Short: "Push each document of a folder", Args: exactly(1),
 		Long: `Pushes each file DIR/KEY.json to its key; a slash in a key is %2F in the name. All
 files are compiled before anything is written. Keys that have the same document
-already stay as they are. Each key is written for itself, if nobody else has
+already, and no TTL, stay as they are. Each key is written for itself, if nobody else has
 written it meanwhile; the others go on when one cannot be.
 
 --prune deletes the keys that have no file, after asking; --yes does not ask.`,
@@ -126,7 +125,7 @@ func (im *folderImport) plan(ctx context.Context, files []ruleFile) error {
 				return err
 			}
 		}
-		if !old.gone() && bytes.Equal(old.data, f.data) {
+		if sameDocument(old, f.data) && old.ttl == 0 {
 			im.unchanged++
 			continue
 		}
@@ -188,7 +187,7 @@ func (im *folderImport) put(ctx context.Context, put importPut) (pushed, error) 
 		return pushed{}, err
 	}
 	p := pushed{Key: put.file.key, Was: presentRevision(put.old), DryRun: im.dryRun, Changes: changes}
-	im.print("%s\n", describePut(put.file.key, put.old, false, 0))
+	im.print("%s\n", describePut(put.file.key, put.old, sameDocument(put.old, put.file.data), 0))
 	if !im.json {
 		printChanges(im.out, changes)
 	}
