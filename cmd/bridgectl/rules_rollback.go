@@ -20,10 +20,16 @@ func newRulesRollback(getenv func(string) string) *cobra.Command {
 		Use: "rollback KEY", Short: "Make an older version the newest", Args: exactly(1),
 		Long: `Pushes an older version of a document once more, byte for byte: the one that --to
 names, or else the newest one before the present that differs from it and compiles.
-A deleted key comes back.`,
+A deleted key comes back.
+
+A version with a TTL comes back for what is left of it; --ttl sets another, --ttl 0
+none, so that it stays.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkKey(args[0]); err != nil {
 				return usageError{err}
+			}
+			if err := checkTTL(p.ttl); err != nil {
+				return err
 			}
 			b, err := flags.open(cmd.Context())
 			if err != nil {
@@ -37,6 +43,11 @@ A deleted key comes back.`,
 			if err := compile(args[0], target.data); err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("ttl") {
+				if p.ttl, err = target.left(b.opened()); err != nil {
+					return err
+				}
+			}
 			p.bucket, p.out, p.json = b, cmd.OutOrStdout(), output.name == "json"
 			p.print("back to revision %d of %s\n", target.revision, target.at.UTC().Format("2006-01-02T15:04:05Z"))
 			return p.put(cmd.Context(), args[0], target.data, present)
@@ -44,6 +55,7 @@ A deleted key comes back.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().Uint64Var(&to, "to", 0, "revision to go back to")
+	cmd.Flags().DurationVar(&p.ttl, "ttl", 0, "delete the key by itself after this time; 0: never (default: what is left of that version's TTL)")
 	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "only show what would change")
 	p.wait.add(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")

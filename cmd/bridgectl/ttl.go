@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,23 @@ func checkTTL(ttl time.Duration) error {
 		return usageError{errors.New("--ttl: want whole seconds, at least 1s")}
 	}
 	return nil
+}
+
+// opened is the server's time, which TTLs go by, when the bucket was opened.
+func (b *bucket) opened() time.Time { return cmp.Or(b.stream.CachedInfo().TimeStamp, time.Now()) }
+
+// left returns what is left at a time of the version's TTL in whole seconds, 0 when it
+// has none. It is an error when nothing is.
+func (e *entry) left(at time.Time) (time.Duration, error) {
+	if e.ttl == 0 {
+		return 0, nil
+	}
+	left := e.at.Add(e.ttl).Sub(at).Truncate(time.Second)
+	if left <= 0 {
+		return 0, fmt.Errorf("revision %d of key %s ended at %s; to bring it back say for how long: --ttl D, or --ttl 0 for ever",
+			e.revision, e.key, expiry(e))
+	}
+	return left, nil
 }
 
 func (b *bucket) ttlHint(err error) error {
