@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"bintubridge/bridge/buildinfo"
+	"bintubridge/bridge/rulestore"
 	"bintubridge/subjects"
 )
 
@@ -243,21 +244,42 @@ func (e eventSample) next(totals subjects.BridgeEvents, now time.Time) eventSamp
 	}
 }
 
-// What KV bridges shows of invalid documents: the rest is in /status.
+// Bounds of what KV bridges shows of refused documents, in bytes.
 const (
-	fleetInvalid = 10
-	fleetErr     = 500 // bytes
+	fleetInvalidSize = 32 << 10
+	fleetInvalidRest = 100 // of one, beside its key and error
+	fleetErr         = 500 // of the error of each of the first
+	fleetErrOther    = 100 // of the others
+	fleetErrs        = 10  // how many are the first
 )
+
+// fleetInvalid is what KV bridges shows of refused documents: the first by key, as many
+// as fit, with their errors cut. /status has those whole.
+func fleetInvalid(refused []rulestore.InvalidDocument) (list []subjects.BridgeInvalid) {
+	size := 0
+	for i, d := range refused {
+		limit := fleetErrOther
+		if i < fleetErrs {
+			limit = fleetErr
+		}
+		text := strings.ToValidUTF8(d.Err[:min(len(d.Err), limit)], "")
+		if size += len(d.Key) + len(text) + fleetInvalidRest; size > fleetInvalidSize {
+			break
+		}
+		list = append(list, subjects.BridgeInvalid{Key: d.Key, Revision: d.Revision, InForce: d.InForce, Error: text})
+	}
+	return list
+}
 
 // fleetStatus is the part of the status that the bridge's parts know.
 func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 	r, s := b.rules.Status(), b.spool.Stats()
-	status := subjects.BridgeStatus{
+	return subjects.BridgeStatus{
 		Bridge: b.cfg.Name, Version: buildinfo.Read().Version, Dialect: b.cfg.Dialect.String(),
 		Rules: subjects.BridgeRules{
 			Bucket: b.cfg.RulesBucket, BucketCreated: r.Created, Source: string(r.Source), Revision: r.Revision,
 			AgeMS: r.AgeMS, Stale: r.Stale, Trouble: r.Trouble,
-			Documents: r.Documents, Rules: r.Rules, InvalidCount: r.InvalidCount,
+			Documents: r.Documents, Rules: r.Rules, InvalidCount: r.InvalidCount, Invalid: fleetInvalid(r.Invalid),
 		},
 		Spool:  subjects.BridgeSpool{Events: s.Events, Bytes: s.Bytes, OldestMS: s.OldestAge.Milliseconds()},
 		Events: b.answers.counts.totals(),
@@ -265,12 +287,6 @@ func (b *Bridge) fleetStatus() subjects.BridgeStatus {
 			Publishing: b.publishing.connected(), Watching: b.watching.connected(), Embedded: b.embedded != nil,
 		},
 	}
-	for _, d := range r.Invalid[:min(len(r.Invalid), fleetInvalid)] {
-		status.Rules.Invalid = append(status.Rules.Invalid, subjects.BridgeInvalid{
-			Key: d.Key, Revision: d.Revision, InForce: d.InForce, Error: strings.ToValidUTF8(d.Err[:min(len(d.Err), fleetErr)], ""),
-		})
-	}
-	return status
 }
 
 // startFleet starts to show this bridge in KV bridges.

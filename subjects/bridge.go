@@ -42,7 +42,7 @@ type BridgeRules struct {
 	Documents     int             `json:"documents"` // in force
 	Rules         int             `json:"rules"`     // in force
 	InvalidCount  int             `json:"invalid_count"`
-	Invalid       []BridgeInvalid `json:"invalid,omitempty"` // the first few by key; InvalidCount counts all
+	Invalid       []BridgeInvalid `json:"invalid,omitempty"` // the first by key, as many as fit; InvalidCount counts all
 }
 
 // BridgeInvalid is a rule document that a bridge refused. The last good version

@@ -79,7 +79,7 @@ func TestBridgeShowsItself(t *testing.T) {
 		}
 		bridgetest.Eventually(t, "the invalid documents are shown", func() bool { return shown(t, bridges, name).Rules.InvalidCount == 12 })
 		invalid := shown(t, bridges, name).Rules.Invalid
-		if len(invalid) != 10 || invalid[0].Key != "bad.00" || invalid[0].Revision != good+1 || !strings.Contains(invalid[0].Error, "effect") {
+		if len(invalid) != 12 || invalid[0].Key != "bad.00" || invalid[0].Revision != good+1 || !strings.Contains(invalid[0].Error, "effect") {
 			t.Errorf("invalid %+v", invalid)
 		}
 	})

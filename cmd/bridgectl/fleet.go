@@ -28,7 +28,7 @@ func (f *waitFlag) add(cmd *cobra.Command) {
 // arrival says whether a bridge runs a revision.
 type arrival struct {
 	Bridge   string `json:"bridge"`
-	State    string `json:"state"` // runs, behind or refused
+	State    string `json:"state"` // runs, behind, refused or unknown
 	Revision uint64 `json:"revision"`
 	Detail   string `json:"detail,omitempty"`
 }
@@ -37,11 +37,12 @@ const (
 	stateRuns    = "runs"
 	stateBehind  = "behind"
 	stateRefused = "refused"
+	stateUnknown = "unknown" // it refuses more documents than it names
 )
 
 // awaitFleet waits until every bridge that follows the bucket has taken in the
 // revision, which wrote the keys. It is an error when one has not after d, has
-// refused one of the keys, or when there is no bridge.
+// refused one of the keys, or may have, or when there is no bridge.
 func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64, keys []string, print func(string, ...any)) ([]arrival, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -55,10 +56,16 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 	}
 	defer watch.Stop() //nolint:errcheck // the connection is closed behind it
 	present := map[string]arrival{}
+	end := func() ([]arrival, error) {
+		list := arrivals(present)
+		return list, verdict(list, revision, b.name)
+	}
 	for known := false; ; {
 		select {
 		case e, ok := <-watch.Updates():
 			switch {
+			case !ok && ctx.Err() != nil: // the library ends the watch with the time
+				return end()
 			case !ok:
 				return arrivals(present), errors.New("wait for the bridges: NATS is gone; see bridgectl status")
 			case e == nil:
@@ -77,11 +84,10 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 				present[e.Key()] = now
 			}
 			if list := arrivals(present); known && len(list) > 0 && !slices.ContainsFunc(list, isBehind) {
-				return list, verdict(list, revision, b.name)
+				return end()
 			}
 		case <-ctx.Done():
-			list := arrivals(present)
-			return list, verdict(list, revision, b.name)
+			return end()
 		}
 	}
 }
@@ -124,9 +130,32 @@ func arrivalOf(s subjects.BridgeStatus, created time.Time, revision uint64, keys
 	for _, bad := range s.Rules.Invalid {
 		if slices.Contains(keys, bad.Key) {
 			a.State, a.Detail = stateRefused, fmt.Sprintf("refuses %s, %s: %s", bad.Key, whatIsInForce(bad), bad.Error)
+			return a
 		}
 	}
+	if key, ok := unnamed(s.Rules, keys); ok {
+		a.State, a.Detail = stateUnknown, fmt.Sprintf("may refuse %s: it refuses %s and names the first %d by key",
+			key, plural(s.Rules.InvalidCount, "document"), len(s.Rules.Invalid))
+	}
 	return a
+}
+
+// unnamed returns the first key that a bridge may refuse without naming it: of those it
+// refuses it names the first.
+func unnamed(r subjects.BridgeRules, keys []string) (key string, ok bool) {
+	if r.InvalidCount <= len(r.Invalid) {
+		return "", false
+	}
+	last := ""
+	if n := len(r.Invalid); n > 0 {
+		last = r.Invalid[n-1].Key
+	}
+	for _, k := range keys {
+		if k > last && (!ok || k < key) {
+			key, ok = k, true
+		}
+	}
+	return key, ok
 }
 
 // verdict is an error that names the bridges that do not run the revision.
@@ -134,16 +163,28 @@ func verdict(list []arrival, revision uint64, bucket string) error {
 	if len(list) == 0 {
 		return fmt.Errorf("no bridge shows in KV bridges that follows bucket %s: nobody runs revision %d", bucket, revision)
 	}
-	var late []string
+	var late, unknown []string
 	for _, a := range list {
-		if a.State != stateRuns {
-			late = append(late, fmt.Sprintf("%s: %s", shown(a.Bridge), a.Detail))
+		line := fmt.Sprintf("%s: %s", shown(a.Bridge), a.Detail)
+		switch a.State {
+		case stateRuns:
+		case stateUnknown:
+			unknown = append(unknown, line)
+		default:
+			late = append(late, line)
 		}
 	}
-	if len(late) == 0 {
+	return errors.Join(
+		bridgesThat(late, list, "%s not run revision %d", does(len(late)), revision),
+		bridgesThat(unknown, list, "cannot be told to run revision %d", revision))
+}
+
+// bridgesThat is an error with a line for each of the bridges; nil when there is none.
+func bridgesThat(lines []string, all []arrival, format string, args ...any) error {
+	if len(lines) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s %s not run revision %d:\n  %s", len(late), plural(len(list), "bridge"), does(len(late)), revision, strings.Join(late, "\n  "))
+	return fmt.Errorf("%d of %s %s:\n  %s", len(lines), plural(len(all), "bridge"), fmt.Sprintf(format, args...), strings.Join(lines, "\n  "))
 }
 
 // readFleet returns what the bridges say of themselves, by name.

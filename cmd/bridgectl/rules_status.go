@@ -26,8 +26,9 @@ func newRulesStatus(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which bridge runs which revision", Args: atMost(0),
 		Long: `Shows the newest revision of the bucket, the documents in it that do not compile,
-and which revision each bridge runs. The exit code is 1 when a document is
-invalid, a bridge is behind or refuses one, or no bridge follows the bucket.`,
+and which revision each bridge runs. A bridge that refuses more documents than it names
+is unknown. The exit code is 1 when a document is invalid, a bridge is behind, refuses
+one or is unknown, or no bridge follows the bucket.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := readRollout(cmd.Context(), flags)
 			if err != nil {

@@ -65,12 +65,14 @@ func milliseconds(ms int64) string {
 	return (time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond).String()
 }
 
-// printInvalid names the documents that a bridge refuses.
+// printInvalid names the first documents that a bridge refuses.
 func printInvalid(w io.Writer, s subjects.BridgeStatus) {
-	for _, bad := range s.Rules.Invalid {
+	const most = 10
+	named := s.Rules.Invalid[:min(len(s.Rules.Invalid), most)]
+	for _, bad := range named {
 		fmt.Fprintf(w, "%s: refuses %s, revision %d: %s\n", shown(s.Bridge), shown(bad.Key), bad.Revision, firstLine(bad.Error))
 	}
-	if more := s.Rules.InvalidCount - len(s.Rules.Invalid); more > 0 {
+	if more := s.Rules.InvalidCount - len(named); more > 0 {
 		fmt.Fprintf(w, "%s: refuses %d more\n", shown(s.Bridge), more)
 	}
 }
