@@ -228,9 +228,13 @@ func (x *folderExport) prune(entries []*entry) error {
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
+	kept := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		kept[fileName(e.key)] = true
+	}
 	for _, path := range files {
 		name := filepath.Base(path)
-		if name[0] == '.' || slices.ContainsFunc(entries, func(e *entry) bool { return fileName(e.key) == name }) {
+		if name[0] == '.' || kept[name] {
 			continue
 		}
 		x.result.Removed = append(x.result.Removed, path)
