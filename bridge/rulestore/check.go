@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// checkTimeout bounds the request of a check: no change is taken meanwhile.
+// checkTimeout bounds each step of a check: no change is taken meanwhile.
 const checkTimeout = time.Second
 
 // stream reads the state of the bucket's stream.
@@ -125,6 +125,8 @@ func (f *follower) accountFor(ctx context.Context, stream jetstream.Stream) erro
 	known, there := l.keys(), int(stream.CachedInfo().State.NumSubjects)
 	expired := known - there
 	if expired > 0 && expired <= min(len(l.gone), maxMarkersAsked) {
+		ctx, cancel := context.WithTimeout(ctx, max(checkTimeout, f.loadTook)) // pushes wait for no longer than for a load
+		defer cancel()
 		for _, key := range f.markers() {
 			if expired == 0 {
 				break
@@ -147,7 +149,8 @@ func (f *follower) accountFor(ctx context.Context, stream jetstream.Stream) erro
 
 // accountForMessages compares the number of messages with the last check's. A
 // newest version that expires or is removed alone leaves no marker while an older
-// one of its key is there, which is the key's value again.
+// one of its key is there, which is the key's value again. Pushes since then hide it,
+// for how many versions each took away is not known.
 func (f *follower) accountForMessages(info *jetstream.StreamInfo, markers int) error {
 	l, now := f.store.ledger, countOf(info)
 	removed, pushes := now.removed(l.counted), int(now.last-l.counted.last)
@@ -235,8 +238,6 @@ func (f *follower) markers() []string {
 
 // holds reports whether the bucket has a message of the key.
 func (f *follower) holds(ctx context.Context, stream jetstream.Stream, key string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	subject := "$KV." + f.store.opts.Bucket + "." + key
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
 	if err != nil {

@@ -3,9 +3,11 @@ package rulestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -99,6 +101,60 @@ func TestCheck(t *testing.T) {
 			if got := *store.trouble.Load(); (got == "") != (tt.trouble == "") || !strings.Contains(got, tt.trouble) {
 				t.Errorf("trouble %q", got)
 			}
+		})
+	}
+}
+
+// farStream has all that it is asked for but the last one.
+type farStream struct {
+	fakeStream
+	last, asked int
+}
+
+func (s *farStream) Info(ctx context.Context, _ ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	const roundTrip = 50 * time.Millisecond
+	select {
+	case <-time.After(roundTrip):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	info := &jetstream.StreamInfo{}
+	if s.asked++; s.asked < s.last {
+		info.State.Subjects = map[string]uint64{"a marker": 1}
+	}
+	return info, nil
+}
+
+// Pushes wait no longer for a check of markers than they would for a load.
+func TestMarkersFarAway(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		last           int // asked for the marker that expired
+		loadTook, most time.Duration
+		want           error
+	}{
+		{"soon found", 10, 0, time.Second, nil},
+		{"longer than a second", 900, 0, time.Second, errVanished},
+		{"longer than a load", 900, 10 * time.Second, 10 * time.Second, errVanished},
+		{"less than a load", 900, time.Minute, 50 * time.Second, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, err := Open(Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range uint64(maxMarkersAsked) {
+					store.ledger.gone[fmt.Sprintf("gone.%d", i)] = i
+				}
+				info := &jetstream.StreamInfo{State: jetstream.StreamState{NumSubjects: maxMarkersAsked - 1}}
+				f := &follower{store: store, loadTook: tt.loadTook}
+				began := time.Now()
+				err = f.accountFor(t.Context(), &farStream{fakeStream: fakeStream{info: info}, last: tt.last})
+				if took := time.Since(began); !errors.Is(err, tt.want) || took > tt.most {
+					t.Errorf("%v after %v, want %v within %v", err, took, tt.want, tt.most)
+				}
+			})
 		})
 	}
 }

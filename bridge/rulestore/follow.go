@@ -52,8 +52,9 @@ type follower struct {
 	saved     time.Time    // when the saver was last woken
 	refusals  int          // told since the last check
 
-	ahead  time.Duration // by how much the server's clock is ahead of this one
-	rested time.Time     // before this, no version that ended has the bucket loaded again
+	ahead    time.Duration // by how much the server's clock is ahead of this one
+	loadTook time.Duration // the last time
+	rested   time.Time     // before this, no version that ended has the bucket loaded again
 }
 
 // run follows until the context ends, one session after the other.

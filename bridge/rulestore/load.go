@@ -39,7 +39,8 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	f.store.ledger = n.fresh
 	f.store.mine.Unlock()
 	f.resumable = !n.partial
-	f.rested = time.Now().Add(restFor * time.Since(began))
+	f.loadTook = time.Since(began)
+	f.rested = time.Now().Add(restFor * f.loadTook)
 	f.edit = n.edit
 	f.swap(n.edit.Table(n.fresh.last))
 	if n.old.docs.count > 0 && n.fresh.docs.count == 0 {
