@@ -87,7 +87,13 @@ func TestSnapshotIsWrittenAlong(t *testing.T) {
 	})
 }
 
+// A snapshot that cannot be used is told and left alone, until the bucket's rules are in
+// force and take its place.
 func TestSnapshotOfNoUse(t *testing.T) {
+	bucket := &fixture{t: t, nats: startNATS(t), ctx: t.Context()}
+	_, bucket.js = bucket.nats.connect()
+	bucket.create(defaultBucket())
+	revision := bucket.put("acme", allow("fresh"))
 	good := sampleSnapshot().encode()
 	other := sampleSnapshot()
 	other.bucket = "others"
@@ -117,6 +123,17 @@ func TestSnapshotOfNoUse(t *testing.T) {
 			}
 			if left, err := os.ReadFile(opts.SnapshotPath); err != nil || !bytes.Equal(left, data) {
 				t.Error("the file was touched, though nothing better is known")
+			}
+
+			f.nats, f.ctx = bucket.nats, t.Context()
+			f.open(opts)
+			f.follow()
+			f.wait("fresh", true)
+			if err := f.store.Close(); err != nil {
+				t.Error(err)
+			}
+			if s, err := ReadSnapshot(opts.SnapshotPath); err != nil || s.Revision != revision || len(s.Documents) != 1 {
+				t.Errorf("the file was not replaced: %+v, %v", s, err)
 			}
 		})
 	}
