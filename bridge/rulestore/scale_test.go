@@ -27,8 +27,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// scale is how many documents the tests of this file use: 10,000, or what
-// RULESTORE_DOCUMENTS says. One in ten is invalid.
+// scale is how many documents the tests of this file use, of all kinds of rules: 10,000,
+// or what RULESTORE_DOCUMENTS says. One in ten is invalid.
 func scale(t testing.TB) int {
 	text := os.Getenv("RULESTORE_DOCUMENTS")
 	if text == "" {
@@ -85,22 +85,62 @@ func TestScale(t *testing.T) {
 	if s := restored.Status(); s.Source != rulestore.SourceSnapshot || s.Documents != good(n) {
 		t.Errorf("restored %d documents from %s, want %d", s.Documents, s.Source, good(n))
 	}
-	for i := range n {
-		if r.allows(camera(i)) != (i%10 != 0) {
-			t.Fatalf("%s: %v", camera(i), r.allows(camera(i)))
-		}
-	}
+	r.expectDecisions(n)
 	check(t, restored.Close())
 }
 
-func camera(i int) string { return fmt.Sprintf("camera-%d", i) }
-func good(n int) int      { return n - (n+9)/10 }
+func good(n int) int { return n - (n+9)/10 }
+
+// condition is what the rule of a document asks for. Most name a stream; of a million,
+// 10,000 have a prefix, 10,000 a network and 1,000 something else.
+func condition(i int) string {
+	switch {
+	case i%100 == 2:
+		return fmt.Sprintf(`"name":["lens-%d-*"]`, i)
+	case i%100 == 3:
+		return fmt.Sprintf(`"addr":["10.%d.%d.0/24"]`, i/100/256, i/100%256)
+	case i%1000 == 1:
+		return fmt.Sprintf([]string{
+			`"name":["*-%d-hd"]`, `"name":["*cam%d*preview*"]`, `"app":["app-%d"]`,
+			`"custom":{"team":["blue-%d"]}`, `"custom":{"key-%d":{"present":true}}`,
+		}[i/1000%5], i)
+	}
+	return fmt.Sprintf(`"name":["camera-%d"]`, i)
+}
+
+// request is one that the rule of a document matches, and no other.
+func request(i int) decide.Input {
+	in := decide.Input{Call: subjects.Publish, Name: fmt.Sprintf("camera-%d", i), App: "live", Addr: "192.0.2.1"}
+	switch {
+	case i%100 == 2:
+		in.Name = fmt.Sprintf("lens-%d-a", i)
+	case i%100 == 3:
+		in.Addr = fmt.Sprintf("10.%d.%d.7", i/100/256, i/100%256)
+	case i%1000 == 1:
+		switch i / 1000 % 5 {
+		case 0:
+			in.Name = fmt.Sprintf("a-%d-hd", i)
+		case 1:
+			in.Name = fmt.Sprintf("a-cam%d-preview", i)
+		case 2:
+			in.App = fmt.Sprintf("app-%d", i)
+		case 3:
+			in.Custom = &subjects.Fields{}
+			in.Custom.Add("team", fmt.Sprintf("blue-%d", i))
+		case 4:
+			in.Custom = &subjects.Fields{}
+			in.Custom.Add(fmt.Sprintf("key-%d", i), "")
+		}
+	}
+	return in
+}
 
 func document(i int) []byte {
+	effect := "allow"
 	if i%10 == 0 {
-		return fmt.Appendf(nil, `{"rules":[{"id":"r","effect":"alow","name":["%s"]}]}`, camera(i))
+		effect = "alow"
 	}
-	return []byte(allow(camera(i)))
+	return fmt.Appendf(nil, `{"rules":[{"id":"r","effect":"%s",%s}]}`, effect, condition(i))
 }
 
 // fill stores n documents.
@@ -132,9 +172,17 @@ func (r *rig) expect(n int) {
 			r.t.Errorf("refused: %+v", d)
 		}
 	}
+	r.expectDecisions(n)
+}
+
+// expectDecisions asks by each document, and wants the good ones to allow.
+func (r *rig) expectDecisions(n int) {
+	r.t.Helper()
 	for i := range n {
-		if r.allows(camera(i)) != (i%10 != 0) {
-			r.t.Fatalf("%s: %v", camera(i), r.allows(camera(i)))
+		in := request(i)
+		d, _, _ := r.store.Decide(&in, time.Now())
+		if allowed := d.Effect == decide.Allow; allowed != (i%10 != 0) || allowed && !strings.HasPrefix(d.Rule, fmt.Sprintf("team.%d/", i)) {
+			r.t.Fatalf("document %d: %+v", i, d)
 		}
 	}
 }
@@ -236,7 +284,7 @@ func (r *rig) push(t *testing.T, n, pushes int, every time.Duration) <-chan ack 
 				time.Sleep(wait)
 			}
 			key := rand.N(n/10)*10 + 1 + rand.N(9)
-			text := fmt.Appendf(nil, `{"rules":[{"id":"push%d","effect":"allow","name":["%s"]}]}`, i, camera(key))
+			text := fmt.Appendf(nil, `{"rules":[{"id":"push%d","effect":"allow",%s}]}`, i, condition(key))
 			if err := nc.PublishRequest(fmt.Sprintf("$KV.rules.team.%d", key), inbox, text); err != nil {
 				t.Error(err)
 			}
@@ -276,7 +324,7 @@ func (r *rig) decideNowAndThen(t *testing.T, n int) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			in := decide.Input{Call: subjects.Publish, Name: camera(rand.N(n))}
+			in := request(rand.N(n))
 			began := time.Now()
 			r.store.Decide(&in, began)
 			all = append(all, time.Since(began))
