@@ -64,6 +64,9 @@ func (q *query) address() netip.Addr {
 // parseAddr reads an address without its zone, and IPv4 in IPv6 as IPv4. What
 // is no address, as "unix:…", gives the invalid Addr, which no network contains.
 func parseAddr(text string) netip.Addr {
+	if addr, ok := parseIPv4(text); ok {
+		return addr
+	}
 	text, _, _ = strings.Cut(text, "%")
 	for i := range len(text) {
 		// Looked at first, because an error of ParseAddr is an allocation.
@@ -76,6 +79,27 @@ func parseAddr(text string) netip.Addr {
 		return netip.Addr{}
 	}
 	return addr.Unmap()
+}
+
+// parseIPv4 reads what most addresses are, in one pass. It takes only what
+// netip.ParseAddr takes: four numbers to 255 without leading zeros.
+func parseIPv4(text string) (addr netip.Addr, ok bool) {
+	var octets [4]byte
+	at, octet, digits := 0, 0, 0
+	for i := range len(text) {
+		b := text[i]
+		if b == '.' && digits > 0 && at < 3 {
+			octets[at] = byte(octet)
+			at, octet, digits = at+1, 0, 0
+			continue
+		}
+		octet = 10*octet + int(b-'0')
+		if digits++; b < '0' || b > '9' || octet > 255 || digits > 1 && octet < 10 {
+			return netip.Addr{}, false
+		}
+	}
+	octets[at] = byte(octet)
+	return netip.AddrFrom4(octets), at == 3 && digits > 0
 }
 
 func isAddrByte(b byte) bool {
