@@ -148,8 +148,7 @@ func (e *Edit) find(x *index, p *spot) bool {
 		p.begin(e.table.keys)
 		there := e.posting(x, p)
 		if !there.has(p.candidate) {
-			gram, _ := x.grams.gramOf(p.pattern(), p.candidate)
-			p.contain(gram)
+			p.contain(x.grams.gramOf(p.pattern(), p.candidate))
 		}
 	}
 	there := e.posting(x, p)
@@ -184,10 +183,10 @@ func (e *Edit) set(x *index, p *spot, there posting, n int) {
 		x.names.set(e.owner, p.key, there)
 	case partPrefix:
 		x.prefixes = x.prefixes.with(e.owner, p.key, there)
-		x.prefixLengths = x.prefixLengths.with(p.length, n)
+		x.prefixLengths = x.prefixLengths.with(e.owner, p.length, p.end, n)
 	case partPattern:
 		x.grams = x.grams.with(e.owner, p.key, there)
-		x.gramSizes = x.gramSizes.with(p.length, n)
+		x.gramSizes = x.gramSizes.with(e.owner, p.length, p.end, n)
 	case partAddr:
 		x.addrs = x.addrs.with(e.owner, p.network, there)
 	case partValue:

@@ -29,57 +29,50 @@ func (g gram) next(b byte, size int) gram {
 	return text | gram(b) | gram(size)<<bits
 }
 
+// end is the last byte of the gram.
+func (g gram) end() byte { return byte(g) }
+
 // slot is the gram's key, of so few bits that visitMany can tick them off.
 func (g gram) slot() uint16 { return uint16(uint64(g) * 0x9E3779B97F4A7C15 >> 48) }
 
 // slotKey spreads a slot over a key, so that each has a bit of the sieve.
 func slotKey(slot uint16) uint32 { return uint32(slot)<<16 | uint32(slot) }
 
-// grams calls f for the slot of every gram of text, until f returns false.
-func grams(text string, size int, f func(slot uint16) bool) bool {
-	var g gram
-	for i := range len(text) {
-		g = g.next(text[i], size)
-		if i+1 >= size && !f(g.slot()) {
-			return false
-		}
-	}
-	return true
-}
-
-// grams calls f for every gram by which the pattern may be kept, until f returns
-// false.
-func (g *glob) grams(f func(slot uint16) bool) {
+// grams calls f for every gram by which the pattern may be kept.
+func (g *glob) grams(f func(gram)) {
 	size := gramSize(g.longest())
 	for piece := range g.pieces {
-		if !grams(piece, size, f) {
-			return
+		var g gram
+		for i := range len(piece) {
+			if g = g.next(piece[i], size); i+1 >= size {
+				f(g)
+			}
 		}
 	}
 }
 
 // fewestGram returns the gram under which the fewest patterns stand. The later
 // of equals is taken: names tell themselves apart at the end.
-func (s *sieve) fewestGram(pattern *glob) (best uint16, crowd int) {
+func (s *sieve) fewestGram(pattern *glob) (best gram, crowd int) {
 	crowd = -1
-	pattern.grams(func(slot uint16) bool {
-		there := s.at(slotKey(slot))
+	pattern.grams(func(g gram) {
+		there := s.at(slotKey(g.slot()))
 		if n := there.len(); crowd < 0 || n <= crowd {
-			best, crowd = slot, n
+			best, crowd = g, n
 		}
-		return true
 	})
 	return best, crowd
 }
 
-// gramOf returns the gram under which c stands.
-func (s *sieve) gramOf(pattern *glob, c candidate) (found uint16, ok bool) {
-	pattern.grams(func(slot uint16) bool {
-		there := s.at(slotKey(slot))
-		ok, found = there.has(c), slot
-		return !ok
+// gramOf returns the gram under which c stands. Of two in one slot that is the later,
+// as it is for fewestGram.
+func (s *sieve) gramOf(pattern *glob, c candidate) (found gram) {
+	pattern.grams(func(g gram) {
+		if there := s.at(slotKey(g.slot())); there.has(c) {
+			found = g
+		}
 	})
-	return found, ok
+	return found
 }
 
 // visitGrams offers what stands under the grams of the name, under each once,
@@ -88,9 +81,9 @@ func (x *index) visitGrams(s *search) {
 	const few = 8
 	var room [few]uint16
 	slots := room[:0]
-	for _, l := range x.gramSizes {
+	for i := range x.gramSizes {
 		var all bool
-		if slots, all = x.grams.sift(slots, s.in.Name, l.length); !all {
+		if slots, all = x.grams.sift(slots, s.in.Name, &x.gramSizes[i]); !all {
 			x.visitManyGrams(s)
 			return
 		}
@@ -102,12 +95,15 @@ func (x *index) visitGrams(s *search) {
 
 // sift adds to slots, once each, those of the name's grams that the sieve may
 // have. It reports false when they have no room.
-func (s *sieve) sift(slots []uint16, name string, size int) (sifted []uint16, all bool) {
+func (s *sieve) sift(slots []uint16, name string, l *lengthCount) (sifted []uint16, all bool) {
 	var g gram
 	for i := range len(name) {
-		g = g.next(name[i], size)
+		g = g.next(name[i], l.length)
+		if i+1 < l.length || !l.ends.has(name[i]) {
+			continue
+		}
 		slot := g.slot()
-		if i+1 < size || !s.may(slotKey(slot)) || slices.Contains(slots, slot) {
+		if !s.may(slotKey(slot)) || slices.Contains(slots, slot) {
 			continue
 		}
 		if len(slots) == cap(slots) {

@@ -67,6 +67,7 @@ type spot struct {
 	candidate candidate
 	key       uint32       // in the trie of the part
 	length    int          // of the prefix or gram
+	end       byte         // of it
 	field     string       // of partField and partValue
 	network   netip.Prefix // of partAddr
 }
@@ -76,10 +77,13 @@ func (p *spot) pattern() *glob { return &p.candidate.rule.more.globs[p.candidate
 func (p *spot) begin(keys keys) {
 	prefix := p.pattern().prefix
 	p.part, p.key, p.length = partPrefix, prefixKey(keys.salt, prefix), len(prefix)
+	if prefix != "" {
+		p.end = prefix[len(prefix)-1]
+	}
 }
 
-func (p *spot) contain(slot uint16) {
-	p.part, p.key, p.length = partPattern, slotKey(slot), gramSize(p.pattern().longest())
+func (p *spot) contain(g gram) {
+	p.part, p.key, p.length, p.end = partPattern, slotKey(g.slot()), gramSize(p.pattern().longest()), g.end()
 }
 
 // spots appends the spots of a rule at one of its homes. Those of patterns are

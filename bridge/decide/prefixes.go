@@ -29,9 +29,13 @@ func prefixKey(salt prefixHash, text string) uint32 {
 // visitPrefixes offers what stands under each prefix of the name.
 func (x *index) visitPrefixes(s *search, salt prefixHash) {
 	name, at, h := s.in.Name, 0, salt
-	for _, l := range x.prefixLengths {
+	for i := range x.prefixLengths {
+		l := &x.prefixLengths[i]
 		if l.length > len(name) {
 			return
+		}
+		if !l.ends.has(name[l.length-1]) {
+			continue
 		}
 		for ; at < l.length; at++ {
 			h = h.with(name[at])
@@ -40,20 +44,53 @@ func (x *index) visitPrefixes(s *search, salt prefixHash) {
 	}
 }
 
-// lengths counts texts by their length, ordered by that. It is never changed,
-// only replaced.
+// lengths counts texts by their length and last byte, ordered by length. It is never
+// changed, only replaced.
 type lengths []lengthCount
 
-type lengthCount struct{ length, count int }
+// lengthCount is the texts of one length. What a name has in the place of their last
+// byte tells of most names, before they are hashed, that they have none of these texts.
+type lengthCount struct {
+	length int
+	ends   byteSet
+	counts *endCounts
+}
 
-// with returns the lengths with n texts more, or less, of a length.
-func (l lengths) with(length, n int) lengths {
+// endCounts is how many texts there are for each last byte.
+type endCounts struct {
+	owner *owner
+	of    [1 << 8]int32
+}
+
+func (c *endCounts) own(o *owner) *endCounts {
+	if c.owner == o {
+		return c
+	}
+	own := *c
+	own.owner = o
+	return &own
+}
+
+// byteSet is a set of bytes.
+type byteSet [1 << 8 / 64]uint64
+
+func (s *byteSet) has(b byte) bool { return s[b/64]&(1<<(b%64)) != 0 }
+
+// with returns the lengths with n texts more, or less, of a length and last byte.
+func (l lengths) with(o *owner, length int, end byte, n int) lengths {
 	i, found := slices.BinarySearchFunc(l, length, func(c lengthCount, length int) int { return cmp.Compare(c.length, length) })
 	l = slices.Clone(l)
 	if !found {
-		return slices.Insert(l, i, lengthCount{length, n})
+		l = slices.Insert(l, i, lengthCount{length: length, counts: &endCounts{owner: o}})
 	}
-	if l[i].count += n; l[i].count == 0 {
+	c := &l[i]
+	c.counts = c.counts.own(o)
+	c.counts.of[end] += int32(n)
+	c.ends[end/64] |= 1 << (end % 64)
+	if c.counts.of[end] == 0 {
+		c.ends[end/64] &^= 1 << (end % 64)
+	}
+	if c.ends == (byteSet{}) {
 		return slices.Delete(l, i, i+1)
 	}
 	return l
