@@ -182,10 +182,10 @@ func (e *Edit) set(x *index, p *spot, there posting, n int) {
 	case partName:
 		x.names.set(e.owner, p.key, there)
 	case partPrefix:
-		x.prefixes = x.prefixes.with(e.owner, p.key, there)
+		x.prefixes.set(e.owner, p.key, there)
 		x.prefixLengths = x.prefixLengths.with(e.owner, p.length, p.end, n)
 	case partPattern:
-		x.grams = x.grams.with(e.owner, p.key, there)
+		x.grams.set(e.owner, p.key, there)
 		x.gramSizes = x.gramSizes.with(e.owner, p.length, p.end, n)
 	case partAddr:
 		x.addrs = x.addrs.with(e.owner, p.network, there)

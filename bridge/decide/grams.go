@@ -35,7 +35,7 @@ func (g gram) end() byte { return byte(g) }
 // slot is the gram's key, of so few bits that visitMany can tick them off.
 func (g gram) slot() uint16 { return uint16(uint64(g) * 0x9E3779B97F4A7C15 >> 48) }
 
-// slotKey spreads a slot over a key, so that each has a bit of the sieve.
+// slotKey spreads a slot over a key, so that each has bits of its own in the sieve.
 func slotKey(slot uint16) uint32 { return uint32(slot)<<16 | uint32(slot) }
 
 // grams calls f for every gram by which the pattern may be kept.
@@ -89,7 +89,7 @@ func (x *index) visitGrams(s *search) {
 		}
 	}
 	for _, slot := range slots {
-		s.visitKey(x.grams, slotKey(slot), IndexPattern)
+		s.visit(x.grams.trie.get(slotKey(slot)), IndexPattern)
 	}
 }
 
@@ -127,7 +127,7 @@ func (x *index) visitManyGrams(s *search) {
 				continue
 			}
 			seen[slot>>6] |= bit
-			s.visitKey(x.grams, slotKey(slot), IndexPattern)
+			s.visit(x.grams.trie.get(slotKey(slot)), IndexPattern)
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 type index struct {
 	reach [numParts]reach
 
-	names         trie   // by exact stream name
-	prefixes      *sieve // by what a pattern begins with
+	names         sieve // by exact stream name
+	prefixes      sieve // by what a pattern begins with
 	prefixLengths lengths
-	grams         *sieve // by another text of a pattern
+	grams         sieve // by another text of a pattern
 	gramSizes     lengths
 	addrs         *addrs               // by network
 	fields        hashMap[customField] // by custom field

@@ -40,7 +40,7 @@ func (x *index) visitPrefixes(s *search, salt prefixHash) {
 		for ; at < l.length; at++ {
 			h = h.with(name[at])
 		}
-		s.visitKey(x.prefixes, h.key(), IndexPrefix)
+		s.visit(x.prefixes.get(h.key()), IndexPrefix)
 	}
 }
 

@@ -116,13 +116,6 @@ func (s *search) visit(p *posting, index Index) {
 	}
 }
 
-// visitKey offers what a sieve has under a key.
-func (s *search) visitKey(in *sieve, key uint32, index Index) {
-	if in.may(key) {
-		s.visit(in.trie.get(key), index)
-	}
-}
-
 // offer checks one candidate.
 func (s *search) offer(c candidate, index Index) {
 	switch {

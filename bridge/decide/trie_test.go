@@ -175,29 +175,3 @@ func names(p *posting) []string {
 	}
 	return list
 }
-
-// Bits of keys that went do not fill a sieve.
-func TestSieveForgets(t *testing.T) {
-	rules := rulesNamed(1)
-	there := posting{first: newCandidate(&rules[0], anyGlob)}
-	var s *sieve
-	o := new(owner)
-	s = s.with(o, 1, there)
-	for i := range uint32(1000) {
-		key := i << (32 - sieveBits)
-		s = s.with(o, key|2, there)
-		s = s.with(o, key|2, posting{})
-	}
-	n := 0
-	for i := range uint32(1 << sieveBits) {
-		if s.may(i << (32 - sieveBits)) {
-			n++
-		}
-	}
-	if n > 100 {
-		t.Errorf("one key keeps %d bits", n)
-	}
-	if !s.may(1) {
-		t.Error("the key that stayed is not found")
-	}
-}
