@@ -206,19 +206,17 @@ func (e *Edit) set(x *index, p *spot, there posting, n int) {
 }
 
 func (e *Edit) field(x *index, p *spot) customField {
-	if f := x.fields.get(e.hash(p.field), p.field); f != nil {
+	if f := x.fields.get(e.table.keys.ofField(p.field), p.field); f != nil {
 		return *f
 	}
 	return customField{}
 }
 
 func (e *Edit) setField(x *index, p *spot, f customField) {
-	hash := e.hash(p.field)
+	hash := e.table.keys.ofField(p.field)
 	if f.present.empty() && f.values == 0 {
 		x.fields.remove(e.owner, hash, p.field)
 		return
 	}
 	x.fields.put(e.owner, hash, p.field, f)
 }
-
-func (e *Edit) hash(text string) uint64 { return maphash.String(e.table.keys.seed, text) }

@@ -108,8 +108,9 @@ func (r *rule) spots(list []spot, keys keys, h home) []spot {
 		at.field = r.more.custom[h.custom].field
 	case partValue:
 		at.field = r.more.custom[h.custom].field
+		hash := keys.ofField(at.field)
 		for _, value := range r.more.custom[h.custom].equal {
-			at.key = keys.ofValue(at.field, value)
+			at.key = keys.ofValue(hash, value)
 			list = append(list, at)
 		}
 		return list

@@ -4,8 +4,6 @@ import (
 	"hash/maphash"
 	"net/netip"
 
-	"bintubridge/subjects"
-
 	"github.com/gaissmai/bart"
 )
 
@@ -125,9 +123,12 @@ type keys struct {
 
 func (k keys) of(text string) uint32 { return uint32(maphash.String(k.seed, text)) }
 
-func (k keys) ofValue(field, value string) uint32 {
+func (k keys) ofField(field string) uint64 { return maphash.String(k.seed, field) }
+
+// ofValue takes the hash of the field, which has been looked up before its values are.
+func (k keys) ofValue(field uint64, value string) uint32 {
 	const odd = 0x9E3779B1 // else field and value could change places
-	return k.of(field)*odd ^ k.of(value)
+	return uint32(field)*odd ^ k.of(value)
 }
 
 // visit offers the search every rule that may match. Parts that cannot better
@@ -173,21 +174,22 @@ func (x *index) visitCustom(s *search, keys keys) {
 	if x.fields.len() < s.in.Custom.Len() {
 		x.fields.each(func(e *entry[customField]) {
 			if value, ok := s.in.Custom.Get(e.key); ok {
-				x.visitField(s, keys, &e.value, subjects.Field{Key: e.key, Value: value})
+				x.visitField(s, keys, &e.value, e.hash, value)
 			}
 		})
 		return
 	}
 	for _, f := range s.in.Custom.List() {
-		if field := x.fields.get(maphash.String(keys.seed, f.Key), f.Key); field != nil {
-			x.visitField(s, keys, field, f)
+		hash := keys.ofField(f.Key)
+		if field := x.fields.get(hash, f.Key); field != nil {
+			x.visitField(s, keys, field, hash, f.Value)
 		}
 	}
 }
 
-func (x *index) visitField(s *search, keys keys, field *customField, f subjects.Field) {
+func (x *index) visitField(s *search, keys keys, field *customField, hash uint64, value string) {
 	s.visit(&field.present, IndexField)
 	if field.values > 0 {
-		s.visit(x.values.get(keys.ofValue(f.Key, f.Value)), IndexValue)
+		s.visit(x.values.get(keys.ofValue(hash, value)), IndexValue)
 	}
 }
