@@ -170,8 +170,15 @@ func (e *Edit) posting(x *index, p *spot) posting {
 		return x.values.at(p.key)
 	case partField:
 		return e.field(x, p).present
+	case partToken:
+		return e.field(x, p).tokens
 	case partApp:
 		return x.apps.at(p.key)
+	case partAbsent:
+		if there := x.absent.get(e.table.keys.ofField(p.field), p.field); there != nil {
+			return *there
+		}
+		return posting{}
 	}
 	return x.rest
 }
@@ -198,8 +205,14 @@ func (e *Edit) set(x *index, p *spot, there posting, n int) {
 		f := e.field(x, p)
 		f.present = there
 		e.setField(x, p, f)
+	case partToken:
+		f := e.field(x, p)
+		f.tokens = there
+		e.setField(x, p, f)
 	case partApp:
 		x.apps.set(e.owner, p.key, there)
+	case partAbsent:
+		e.setAbsent(x, p, there)
 	case partRest:
 		x.rest = there
 	}
@@ -214,9 +227,18 @@ func (e *Edit) field(x *index, p *spot) customField {
 
 func (e *Edit) setField(x *index, p *spot, f customField) {
 	hash := e.table.keys.ofField(p.field)
-	if f.present.empty() && f.values == 0 {
+	if f.present.empty() && f.tokens.empty() && f.values == 0 {
 		x.fields.remove(e.owner, hash, p.field)
 		return
 	}
 	x.fields.put(e.owner, hash, p.field, f)
+}
+
+func (e *Edit) setAbsent(x *index, p *spot, there posting) {
+	hash := e.table.keys.ofField(p.field)
+	if there.empty() {
+		x.absent.remove(e.owner, hash, p.field)
+		return
+	}
+	x.absent.put(e.owner, hash, p.field, there)
 }

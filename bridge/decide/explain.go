@@ -78,7 +78,9 @@ func (t *Table) explain(s *search) []Considered {
 	s.trail = &told
 	t.index(s.in.Call).visit(s, t.keys)
 	told.others = true
-	t.index(s.in.Call).visit(&search{query: query{in: s.in, now: s.now}, trail: &told}, t.keys)
+	others := search{query: query{in: s.in, now: s.now}, trail: &told}
+	t.index(s.in.Call).visit(&others, t.keys)
+	t.index(s.in.Call).visitTokenless(&others)
 	slices.SortStableFunc(told.considered, Considered.compare)
 	return slices.CompactFunc(told.considered, func(a, b Considered) bool { return a.rule == b.rule })
 }

@@ -71,13 +71,38 @@ func TestExplainIndex(t *testing.T) {
 		`"name":["*"],"addr":["10.0.0.0/8"]`:                IndexAddr,
 		`"app":["live"],"custom":{"team":["red"]}`:          IndexValue,
 		`"app":["live"],"custom":{"team":{"present":true}}`: IndexField,
+		`"custom":{"x":{"present":false}}`:                  IndexAbsent,
 		`"app":["live"],"custom":{"x":{"present":false}}`:   IndexApp,
-		`"custom":{"x":{"present":false}}`:                  IndexRest,
-		`"name":["*"]`:                                      IndexRest,
+		`"when":"true"`: IndexRest,
+		`"name":["*"]`:  IndexRest,
 	} {
 		got := rulesTable(t, `{"effect":"allow",`+rule+`}`).Explain(&in, noon)
 		if len(got.Considered) != 1 || got.Considered[0].Index != want || got.Considered[0].Outcome != OutcomeDecides {
 			t.Errorf("%s: %+v, want by %s", rule, got.Considered, want)
+		}
+	}
+}
+
+// A rule whose token the request has not is not looked at, and told all the same: that
+// is what was missing.
+func TestExplainTellsOfMissingTokens(t *testing.T) {
+	table := rulesTable(t, `{"id":"a","effect":"allow","token":{"type":"hmac","field":"t","keys":["k"],"bind":["name"]}},
+		{"id":"b","effect":"deny","shadow":true,"token":{"type":"hmac","field":"t","keys":["k"],"bind":["name"]}}`)
+	for name, c := range map[string]struct {
+		custom *subjects.Fields
+		why    error
+	}{
+		"no field":      {nil, ErrTokenMissing},
+		"another field": {fields("x", "y"), ErrTokenMissing},
+		"empty field":   {fields("t", ""), ErrTokenMissing},
+		"no token":      {fields("t", "y"), ErrTokenMalformed},
+	} {
+		got := table.Explain(&Input{Call: subjects.Publish, Name: "cam-1", Custom: c.custom}, noon)
+		for _, considered := range [][]Considered{got.Considered, got.Shadow} {
+			if len(considered) != 1 || considered[0].Index != IndexToken || considered[0].Outcome != OutcomeFailed ||
+				considered[0].Failed != ConditionToken || considered[0].Field != "t" || considered[0].Why != c.why.Error() {
+				t.Errorf("%s: %+v", name, considered)
+			}
 		}
 	}
 }

@@ -8,7 +8,7 @@ import "net/netip"
 // home is a condition by which a rule may be found.
 type home struct {
 	part   part // partName stands for patterns too
-	custom int  // which condition of partField and partValue
+	custom int  // which condition of partField, partValue and partAbsent
 }
 
 // homes gives the homes of a rule, the most telling first. There is at least
@@ -47,6 +47,27 @@ func (r *rule) homes(yield func(home) bool) {
 		return
 	}
 	if !found {
+		r.lastHomes(yield)
+	}
+}
+
+// lastHomes gives the homes of a rule that has none that most requests fail: where
+// everybody sends a token, all that want one come up for everybody.
+func (r *rule) lastHomes(yield func(home) bool) {
+	found := r.more.token != nil
+	if found && !yield(home{part: partToken}) {
+		return
+	}
+	for i := range r.more.custom {
+		if r.more.custom[i].presence != presenceNo {
+			continue
+		}
+		found = true
+		if !yield(home{partAbsent, i}) {
+			return
+		}
+	}
+	if !found {
 		yield(home{part: partRest})
 	}
 }
@@ -68,7 +89,7 @@ type spot struct {
 	key       uint32       // in the trie of the part
 	length    int          // of the prefix or gram
 	end       byte         // of it
-	field     string       // of partField and partValue
+	field     string       // of partField, partValue, partToken and partAbsent
 	network   netip.Prefix // of partAddr
 }
 
@@ -104,8 +125,10 @@ func (r *rule) spots(list []spot, keys keys, h home) []spot {
 			list = append(list, at)
 		}
 		return list
-	case partField:
+	case partField, partAbsent:
 		at.field = r.more.custom[h.custom].field
+	case partToken:
+		at.field = r.more.token.field
 	case partValue:
 		at.field = r.more.custom[h.custom].field
 		hash := keys.ofField(at.field)

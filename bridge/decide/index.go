@@ -21,6 +21,7 @@ type index struct {
 	addrs         *addrs               // by network
 	fields        hashMap[customField] // by custom field
 	values        trie                 // by custom field and its value
+	absent        hashMap[posting]     // by a custom field that must not be there
 	apps          trie
 	rest          posting
 }
@@ -66,6 +67,7 @@ func (a *addrs) with(o *owner, network netip.Prefix, there posting) *addrs {
 // customField is the rules that ask for one custom field.
 type customField struct {
 	present posting // that it is there
+	tokens  posting // a token in it
 	values  int     // how many postings have a value of it
 }
 
@@ -79,7 +81,9 @@ const (
 	partAddr
 	partValue
 	partField
+	partToken
 	partApp
+	partAbsent
 	partRest
 	numParts
 )
@@ -110,7 +114,9 @@ const (
 	IndexAddr    Index = "addr"    // by a network that has the address
 	IndexValue   Index = "value"   // by the value of a custom field
 	IndexField   Index = "field"   // by a custom field that must be there
+	IndexToken   Index = "token"   // by the custom field of a token
 	IndexApp     Index = "app"     // by application
+	IndexAbsent  Index = "absent"  // by a custom field that must not be there
 	IndexRest    Index = "rest"    // looked at for every request
 )
 
@@ -146,11 +152,14 @@ func (x *index) visit(s *search, keys keys) {
 	if s.open(x.reach[partAddr]) {
 		x.visitAddrs(s)
 	}
-	if s.in.Custom != nil && (s.open(x.reach[partValue]) || s.open(x.reach[partField])) {
+	if s.in.Custom != nil && (s.open(x.reach[partValue]) || s.open(x.reach[partField]) || s.open(x.reach[partToken])) {
 		x.visitCustom(s, keys)
 	}
 	if s.open(x.reach[partApp]) {
 		s.visit(x.apps.get(keys.of(s.in.App)), IndexApp)
+	}
+	if s.open(x.reach[partAbsent]) {
+		x.visitAbsent(s)
 	}
 	if s.open(x.reach[partRest]) {
 		s.visit(&x.rest, IndexRest)
@@ -189,7 +198,27 @@ func (x *index) visitCustom(s *search, keys keys) {
 
 func (x *index) visitField(s *search, keys keys, field *customField, hash uint64, value string) {
 	s.visit(&field.present, IndexField)
+	s.visit(&field.tokens, IndexToken)
 	if field.values > 0 {
 		s.visit(x.values.get(keys.ofValue(hash, value)), IndexValue)
 	}
+}
+
+// visitAbsent offers the rules of each field that the request has not.
+func (x *index) visitAbsent(s *search) {
+	x.absent.each(func(e *entry[posting]) {
+		if !s.in.has(e.key) {
+			s.visit(&e.value, IndexAbsent)
+		}
+	})
+}
+
+// visitTokenless offers the rules that are found by the field of their token, where the
+// request has not the field. They cannot match; it is for who wants to know why.
+func (x *index) visitTokenless(s *search) {
+	x.fields.each(func(e *entry[customField]) {
+		if !s.in.has(e.key) {
+			s.visit(&e.value.tokens, IndexToken)
+		}
+	})
 }

@@ -85,10 +85,14 @@ func (l *linter) expired(r *rule) bool {
 	return r.more != nil && !r.more.expiresAt.IsZero() && !l.now.Before(r.more.expiresAt)
 }
 
-// slowRule reports whether the table finds a rule by none of its conditions.
+// slowRule reports whether the table finds a rule by nothing that most requests have not.
 func (l *linter) slowRule(r *rule) bool {
 	for home := range r.homes {
-		return home.part == partRest && !l.expired(r)
+		switch home.part {
+		case partToken, partAbsent, partRest:
+			return !l.expired(r)
+		}
+		return false
 	}
 	return false
 }

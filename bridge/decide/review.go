@@ -270,6 +270,14 @@ func (in *Input) custom(field string) string {
 	return value
 }
 
+func (in *Input) has(field string) bool {
+	if in.Custom == nil {
+		return false
+	}
+	_, ok := in.Custom.Get(field)
+	return ok
+}
+
 // maxWorlds bounds how many possibilities are looked at for one request.
 const maxWorlds = 64
 
