@@ -136,7 +136,7 @@ func oracleMatches(rule map[string]any, in *Input, now time.Time) bool {
 	return oracleAny(rule["name"], func(want string) bool { return oracleGlob(want, in.Name) }) &&
 		oracleAny(rule["app"], func(want string) bool { return want == in.App }) &&
 		oracleAny(rule["addr"], func(want string) bool { return oracleContains(want, in.Addr) }) &&
-		oracleCustom(rule["custom"], in.Custom)
+		oracleCustom(rule["custom"], in.Custom) && oracleToken(rule["token"], in, now) && oracleWhen(rule, in, now)
 }
 
 func oracleAny(list any, holds func(string) bool) bool {
@@ -246,6 +246,8 @@ func drawRule(t *rapid.T, id string) map[string]any {
 	with("custom", func() any {
 		return rapid.MapOfN(rapid.SampledFrom([]string{"k", "team"}), rapid.Custom(drawCustom), 1, 2).Draw(t, "custom")
 	})
+	with("token", func() any { return drawToken(t) })
+	with("when", func() any { return drawWhen.Draw(t, "when") })
 	return rule
 }
 
@@ -270,14 +272,22 @@ func drawInput(t *rapid.T) *Input {
 		Name: rapid.OneOf(drawName, rapid.Just("")).Draw(t, "name"),
 		App:  rapid.OneOf(drawApp, rapid.Just("")).Draw(t, "app"),
 		Addr: drawAddr.Draw(t, "addr"),
+		Keys: oracleKeys,
 	}
 	if rapid.Bool().Draw(t, "custom?") {
 		in.Custom = &subjects.Fields{}
 		for range rapid.IntRange(0, 3).Draw(t, "fields") {
-			in.Custom.Add(rapid.SampledFrom([]string{"k", "team"}).Draw(t, "key"), drawValue.Draw(t, "value"))
+			in.Custom.Add(rapid.SampledFrom([]string{"k", "team"}).Draw(t, "key"), drawInputValue(t, in))
 		}
 	}
 	return in
+}
+
+func drawInputValue(t *rapid.T, in *Input) string {
+	if rapid.Bool().Draw(t, "token value") {
+		return drawTokenValue(t, in)
+	}
+	return drawValue.Draw(t, "value")
 }
 
 func TestGlobAgreesWithRegexp(t *testing.T) {
