@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -156,7 +157,7 @@ func drawDocument(t *rapid.T) []byte {
 	if rapid.IntRange(0, 3).Draw(t, "crowd?") == 0 {
 		model := drawRule(t, "")
 		delete(model, "when") // compiling so many takes long
-		varied := rapid.SampledFrom([]string{"", "name", "prefix", "pattern", "addr", "custom", "app", "priority"}).Draw(t, "varied")
+		varied := rapid.SampledFrom([]string{"", "name", "prefix", "pattern", "addr", "custom", "app", "priority", "calls", "not_before", "expires_at"}).Draw(t, "varied")
 		for i := range rapid.IntRange(1, 150).Draw(t, "rules") {
 			rules = append(rules, variant(model, varied, i))
 		}
@@ -190,6 +191,14 @@ func variant(model map[string]any, varied string, i int) map[string]any {
 		rule[varied] = []string{"b", "c", "d", "e", "f", "live", "g", "h", "i", "a"}[i%2:]
 	case "priority":
 		rule[varied] = i % 7
+	case "calls":
+		rule[varied] = []string{[]string{"publish", "play", "connect"}[i*3/150]}
+	case "not_before":
+		rule[varied] = noon.Add(time.Duration(i/40-1) * time.Second).Format(time.RFC3339)
+		delete(rule, "expires_at")
+	case "expires_at":
+		rule[varied] = noon.Add(time.Duration(i/40-1) * time.Second).Format(time.RFC3339)
+		delete(rule, "not_before")
 	}
 	return rule
 }

@@ -60,7 +60,7 @@ func (p posting) with(o *owner, c candidate) posting {
 		p.first, c = c, p.first
 	}
 	if p.rest == nil {
-		p.rest = &ranked{owner: o}
+		p.rest = &ranked{owner: o, bounds: noBounds}
 	}
 	p.rest = p.rest.with(o, c)
 	return p
@@ -90,10 +90,22 @@ const maxRanked = 64
 // ranked is a B+ tree of candidates, best first. It is never empty, except
 // between its making and the first with.
 type ranked struct {
-	owner *owner
-	size  int
-	items []candidate // of a leaf
-	kids  []*ranked   // of an inner node
+	owner  *owner
+	size   int
+	bounds bounds      // of all below
+	items  []candidate // of a leaf
+	kids   []*ranked   // of an inner node
+}
+
+// measure finds the bounds of what the node has.
+func (n *ranked) measure() {
+	n.bounds = noBounds
+	for _, c := range n.items {
+		n.bounds = n.bounds.with(c.bounds())
+	}
+	for _, kid := range n.kids {
+		n.bounds = n.bounds.with(kid.bounds)
+	}
 }
 
 func (n *ranked) best() candidate {
@@ -107,12 +119,15 @@ func (n *ranked) own(o *owner) *ranked {
 	if n.owner == o {
 		return n
 	}
-	return &ranked{owner: o, size: n.size, items: slices.Clone(n.items), kids: slices.Clone(n.kids)}
+	return &ranked{owner: o, size: n.size, bounds: n.bounds, items: slices.Clone(n.items), kids: slices.Clone(n.kids)}
 }
 
-// visit offers the candidates, best first, and reports false when the rest of
-// them cannot become the best.
+// visit offers the candidates that may match, best first, and reports false when the
+// rest of them cannot become the best.
 func (n *ranked) visit(s *search, index Index) bool {
+	if !s.wantsAll() && !n.bounds.may(&s.query) {
+		return true
+	}
 	for _, kid := range n.kids {
 		if !kid.visit(s, index) {
 			return false
@@ -150,13 +165,14 @@ func (n *ranked) with(o *owner, c candidate) *ranked {
 	if sibling == nil {
 		return n
 	}
-	return &ranked{owner: o, size: n.size + sibling.size, kids: []*ranked{n, sibling}}
+	return &ranked{owner: o, size: n.size + sibling.size, bounds: n.bounds.with(sibling.bounds), kids: []*ranked{n, sibling}}
 }
 
 // insert adds c. What does not fit into the node goes to a sibling after it.
 func (n *ranked) insert(o *owner, c candidate) (self, sibling *ranked) {
 	n = n.own(o)
 	n.size++
+	n.bounds = n.bounds.with(c.bounds())
 	if n.kids == nil {
 		i, _ := slices.BinarySearchFunc(n.items, c, candidate.compare)
 		n.items = slices.Insert(n.items, i, c)
@@ -189,6 +205,8 @@ func (n *ranked) split(o *owner) *ranked {
 		n.kids = slices.Clone(n.kids[:half])
 	}
 	n.size -= sibling.size
+	n.measure()
+	sibling.measure()
 	return sibling
 }
 
@@ -202,6 +220,7 @@ func (n *ranked) without(o *owner, c candidate) *ranked {
 	if n.kids == nil {
 		i, _ := slices.BinarySearchFunc(n.items, c, candidate.compare)
 		n.items = slices.Delete(n.items, i, i+1)
+		n.measure()
 		return n
 	}
 	i := n.kidOf(c)
@@ -210,6 +229,7 @@ func (n *ranked) without(o *owner, c candidate) *ranked {
 	} else {
 		n.kids = slices.Delete(n.kids, i, i+1)
 	}
+	n.measure()
 	n.join(o, max(i-1, 0))
 	if len(n.kids) == 1 {
 		return n.kids[0]
@@ -228,7 +248,7 @@ func (n *ranked) join(o *owner, i int) {
 		return
 	}
 	a = a.own(o)
-	a.items, a.kids, a.size = append(a.items, b.items...), append(a.kids, b.kids...), a.size+b.size
+	a.items, a.kids, a.size, a.bounds = append(a.items, b.items...), append(a.kids, b.kids...), a.size+b.size, a.bounds.with(b.bounds)
 	n.kids[i] = a
 	n.kids = slices.Delete(n.kids, i+1, i+2)
 }

@@ -116,6 +116,9 @@ func (s *search) visit(p *posting, index Index) {
 	}
 }
 
+// wantsAll reports whether it is asked for candidates that cannot match, too.
+func (s *search) wantsAll() bool { return s.trail != nil || s.cover != nil }
+
 // offer checks one candidate.
 func (s *search) offer(c candidate, index Index) {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -97,6 +98,7 @@ func TestPostingAgreesWithSlice(t *testing.T) {
 	rules := rulesNamed(2000)
 	for i := range rules {
 		rules[i].priority = int32(i * 7919 % 100)
+		rules[i].more = &conditions{notBefore: noon.Add(time.Duration(i%1000) * time.Second), expiresAt: noon.Add(time.Duration(i%2000+1000) * time.Second)}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var now posting
@@ -138,11 +140,27 @@ func TestPostingAgreesWithSlice(t *testing.T) {
 			note()
 		}
 		for _, v := range old {
+			checkBounds(t, v.of.rest)
 			if got := names(&v.of); !slices.Equal(got, v.want) || v.of.len() != len(v.want) {
 				t.Fatalf("got %d of %d: %v\nwant %v", len(got), v.of.len(), got, v.want)
 			}
 		}
 	})
+}
+
+// checkBounds measures all nodes again.
+func checkBounds(t *rapid.T, n *ranked) {
+	if n == nil {
+		return
+	}
+	again := *n
+	again.measure()
+	if n.bounds != again.bounds {
+		t.Fatalf("a node of %d has the bounds %+v, want %+v", n.size, n.bounds, again.bounds)
+	}
+	for _, kid := range n.kids {
+		checkBounds(t, kid)
+	}
 }
 
 // A posting of more candidates than two levels of nodes have.
