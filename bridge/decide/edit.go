@@ -180,7 +180,7 @@ func (e *Edit) posting(x *index, p *spot) posting {
 		}
 		return posting{}
 	}
-	return x.rest
+	return x.rest.at(p.candidate.rule.restKind())
 }
 
 // set replaces what stands at a spot, which is n candidates more or less.
@@ -214,7 +214,7 @@ func (e *Edit) set(x *index, p *spot, there posting, n int) {
 	case partAbsent:
 		e.setAbsent(x, p, there)
 	case partRest:
-		x.rest = there
+		x.rest = x.rest.with(p.candidate.rule.restKind(), there)
 	}
 }
 

@@ -23,7 +23,7 @@ type index struct {
 	values        trie                 // by custom field and its value
 	absent        hashMap[posting]     // by a custom field that must not be there
 	apps          trie
-	rest          posting
+	rest          rest
 }
 
 // addrs are the rules of networks.
@@ -162,7 +162,9 @@ func (x *index) visit(s *search, keys keys) {
 		x.visitAbsent(s)
 	}
 	if s.open(x.reach[partRest]) {
-		s.visit(&x.rest, IndexRest)
+		for i := range x.rest {
+			s.visit(&x.rest[i].posting, IndexRest)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := scaleUp(b, n, true)
+			s := scaleUp(b, n, allOthers)
 			for i := range n / 100 {
 				s.docs = append(s.docs, mustCompile(b, fmt.Sprint("shadowed-", i), fmt.Sprintf(`{"rules":[{"id":"out","effect":"allow","priority":-1,"name":[%q]}]}`, streamName(i))))
 			}

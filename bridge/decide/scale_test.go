@@ -22,9 +22,21 @@ type scaled struct {
 
 func streamName(i int) string { return "CD6xx-" + strconv.Itoa(100_000+i) }
 
+// others are the rules beside exact names.
+type others uint8
+
+const (
+	noOthers others = iota
+	indexedOthers
+	allOthers
+)
+
+func (o others) String() string { return [...]string{"none", "indexed", "all"}[o] }
+
 // scaleUp makes n exact rules of one document each. The others are 10,000
-// prefixes, 10,000 networks and 1,000 rules without either for a million.
-func scaleUp(tb testing.TB, n int, others bool) *scaled {
+// prefixes, 10,000 networks, 1,000 rules without either that an index finds and
+// 1,000 that none finds for a million.
+func scaleUp(tb testing.TB, n int, others others) *scaled {
 	s := &scaled{}
 	add := func(key, rule string) {
 		s.docs = append(s.docs, mustCompile(tb, key, `{"rules":[`+rule+`]}`))
@@ -36,7 +48,7 @@ func scaleUp(tb testing.TB, n int, others bool) *scaled {
 		s.docs = append(s.docs, exactDocument("team-"+strconv.Itoa(i), name))
 		s.rules++
 	}
-	if !others {
+	if others == noOthers {
 		return s
 	}
 	for i := range n / 100 {
@@ -53,7 +65,22 @@ func scaleUp(tb testing.TB, n int, others bool) *scaled {
 		}[i%5]
 		add("other-"+strconv.Itoa(i), fmt.Sprintf(rule, i))
 	}
+	for i := range n / 1000 {
+		if others == allOthers {
+			add("unindexed-"+strconv.Itoa(i), unindexed[i%len(unindexed)])
+		}
+	}
 	return s
+}
+
+// unindexed are rules that no name, address, application or value of a request brings
+// up, and that those of the benchmarks do not match.
+var unindexed = []string{
+	`{"id":"in","effect":"deny","not_before":"2099-01-01T00:00:00Z"}`,
+	`{"id":"in","effect":"deny","expires_at":"2020-01-01T00:00:00Z"}`,
+	`{"id":"in","effect":"deny","calls":["play"]}`,
+	`{"id":"in","effect":"deny","custom":{"team":{"present":false}}}`,
+	`{"id":"in","effect":"deny","token":{"type":"hmac","field":"token","keys":["k"],"bind":["name"]}}`,
 }
 
 // exactDocument is what Compile makes of one rule with one name, and quicker.
@@ -89,7 +116,7 @@ var sink int
 // percentiles of single requests.
 func BenchmarkBesideMap(b *testing.B) {
 	for _, n := range scales {
-		for _, others := range []bool{false, true} {
+		for _, others := range []others{noOthers, indexedOthers, allOthers} {
 			s := scaleUp(b, n, others)
 			t := NewTable(1, Defaults{}, s.docs)
 			plain := plainMap(s.names)
@@ -164,6 +191,23 @@ func besideMap(b *testing.B, t *Table, plain map[string]*rule, n int, hit bool) 
 	b.ReportMetric(0, "ns/op")
 }
 
+// Neither a name that has a rule nor one that has none costs an allocation, whatever
+// other rules are looked at.
+func TestScaleDoesNotAllocate(t *testing.T) {
+	s := scaleUp(t, 10_000, allOthers)
+	table := NewTable(1, Defaults{}, s.docs)
+	for name, want := range map[string]string{s.names[7]: "team-7/in", streamName(10_000_000): ""} {
+		in := request(name)
+		var got Decision
+		if n := testing.AllocsPerRun(1000, func() { got = table.Decide(&in, noon) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if got.Rule != want {
+			t.Errorf("%s: %+v, want %q", name, got, want)
+		}
+	}
+}
+
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -176,7 +220,7 @@ func BenchmarkLoad(b *testing.B) {
 	for _, n := range scales {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
 			before := heap()
-			s := scaleUp(b, n, true)
+			s := scaleUp(b, n, allOthers)
 			s.names = nil
 			text := 0
 			for _, doc := range s.docs {
@@ -203,7 +247,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkPush replaces one document of a large table, alone and in batches.
 func BenchmarkPush(b *testing.B) {
 	for _, n := range scales {
-		s := scaleUp(b, n, true)
+		s := scaleUp(b, n, allOthers)
 		t := NewTable(1, Defaults{}, s.docs)
 		for _, kind := range []string{"exact", "prefix", "cidr"} {
 			for _, batch := range []int{1, 100} {
