@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/cost"
@@ -78,7 +77,7 @@ var errCost = errors.New("the expressions of this request have cost too much tog
 
 func (w *when) eval(q *query) (bool, error) {
 	if q.variables == nil {
-		q.variables = &variables{in: *q.in, now: q.now}
+		q.variables = &variables{in: *q.in, now: types.Timestamp{Time: q.now}}
 	}
 	if q.variables.spent > maxRequestCost {
 		return false, errCost
@@ -96,10 +95,14 @@ func (w *when) eval(q *query) (bool, error) {
 // variables are the values of an expression's variables for one request. They
 // implement cel.Activation.
 type variables struct {
-	in     Input
-	now    time.Time
-	custom map[string]string // nil: not asked for yet
-	spent  uint64            // what the expressions that ran have cost
+	in    Input
+	now   celref.Val
+	spent uint64 // what the expressions that ran have cost
+
+	// As CEL has them, so that a value is made once for all expressions; nil: not
+	// asked for yet.
+	custom celref.Val
+	fields [len(requestFields)]celref.Val
 }
 
 // ResolveName returns the value of a variable.
@@ -109,12 +112,18 @@ func (v *variables) ResolveName(name string) (any, bool) {
 		return v.now, true
 	case "custom":
 		if v.custom == nil {
-			v.custom = customMap(v.in.Custom)
+			v.custom = types.NewStringStringMap(types.DefaultTypeAdapter, customMap(v.in.Custom))
 		}
 		return v.custom, true
 	}
 	f, ok := parseRequestField(name)
-	return f.of(&v.in), ok
+	if !ok {
+		return nil, false
+	}
+	if v.fields[f] == nil {
+		v.fields[f] = types.String(f.of(&v.in))
+	}
+	return v.fields[f], true
 }
 
 // Parent returns nil: there are no other variables.

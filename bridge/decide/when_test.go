@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"cel.dev/cel-go/common/types"
+	celref "cel.dev/cel-go/common/types/ref"
+
 	"bintubridge/subjects"
 )
 
@@ -256,6 +259,21 @@ func BenchmarkWhenCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := Compile("d", data); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Of many expressions each costs only CEL's own bookkeeping: what they look at is made
+// as CEL has it, once for a request.
+func TestWhenSharesValues(t *testing.T) {
+	v := &variables{in: whenInput(), now: types.Timestamp{Time: noon}}
+	for _, name := range append([]string{"now", "custom"}, requestFields[fieldCall:]...) {
+		var value any
+		if n := testing.AllocsPerRun(100, func() { value, _ = v.ResolveName(name) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if _, ok := value.(celref.Val); !ok {
+			t.Errorf("%s: %T is none of CEL's values", name, value)
 		}
 	}
 }
