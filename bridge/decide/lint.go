@@ -3,6 +3,8 @@ package decide
 import (
 	"slices"
 	"time"
+
+	"bintubridge/subjects"
 )
 
 // Warning is what Lint has against a rule that compiles.
@@ -64,8 +66,8 @@ type linter struct {
 
 func (l *linter) check(r *rule) {
 	switch other := l.covering(r); {
-	case r.tooLong():
-		l.warn(r, LintNever, "its names are longer than the 2047 bytes that a sender passes on")
+	case r.never() != "":
+		l.warn(r, LintNever, r.never())
 	case l.expired(r):
 		l.warn(r, LintExpired, "expired at "+r.more.expiresAt.UTC().Format(time.RFC3339))
 	case other != nil && other.effect == r.effect:
@@ -112,6 +114,28 @@ func (r *rule) patterns() []glob {
 		return nil
 	}
 	return r.more.globs
+}
+
+// never tells why no request can match the rule, "" when one may.
+func (r *rule) never() string {
+	if r.tooLong() {
+		return "its names are longer than the 2047 bytes that a sender passes on"
+	}
+	if anyName := newCandidate(r, anyGlob); r.calls == 1<<subjects.Connect && !anyName.matches("") {
+		return "a connect has no name yet"
+	}
+	if r.more == nil {
+		return ""
+	}
+	if r.more.when != nil && r.more.when.never {
+		return "its expression is false for every request"
+	}
+	if t := r.more.token; t != nil && slices.ContainsFunc(r.more.custom, func(c customCondition) bool {
+		return c.field == t.field && c.presence == presenceNo
+	}) {
+		return "it wants a token in the field " + quote(t.field) + ", and that there is no such field"
+	}
+	return ""
 }
 
 // tooLong reports whether no name that a sender passes on can match.

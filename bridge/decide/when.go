@@ -31,7 +31,10 @@ const (
 )
 
 // when is a compiled CEL expression. It is immutable and safe for concurrent use.
-type when struct{ program cel.Program }
+type when struct {
+	program cel.Program
+	never   bool // it is false for every request
+}
 
 // celEnv is what expressions are compiled in. It never changes; it is made when
 // the first expression comes, because that takes a millisecond.
@@ -65,6 +68,9 @@ func inCIDR(addr, network celref.Val) celref.Val {
 // holds evaluates the expression. A failure, such as a custom field that is not
 // there, counts against the client: a deny rule matches, an allow rule does not.
 func (w *when) holds(q *query, effect Effect) bool {
+	if w.never { // also where the request may cost no more
+		return false
+	}
 	yes, err := w.eval(q)
 	if err != nil {
 		q.why = err

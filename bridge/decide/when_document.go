@@ -88,7 +88,10 @@ func (c *compiler) plan(v value, env *cel.Env, checked *cel.Ast) *when {
 		c.refuseAs(v, quoteCut(err.Error(), maxComplaint), wantWhen())
 		return nil
 	}
-	return &when{program: program}
+	// What has a value where every variable fails has it for every request: CEL's && and
+	// || come to one by the side that is known.
+	value, _, err := program.Eval(noRequest{})
+	return &when{program: program, never: err == nil && value == types.False}
 }
 
 // literalsOnly refuses patterns, networks and time zones that the request could

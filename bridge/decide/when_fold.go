@@ -40,6 +40,17 @@ func fold(node interpreter.InterpretableV2) (interpreter.InterpretableV2, error)
 	return interpreter.NewConstValue(call.ID(), value), nil
 }
 
+// noRequest has every variable fail. It implements cel.Activation.
+type noRequest struct{}
+
+var errNoRequest = types.NewErr("there is no request")
+
+// ResolveName returns the failure.
+func (noRequest) ResolveName(string) (any, bool) { return errNoRequest, true }
+
+// Parent returns nil: there are no other variables.
+func (noRequest) Parent() cel.Activation { return nil }
+
 // withZone looks up a named time zone when the expression is compiled: CEL would read
 // it from the disk each time the expression runs.
 func withZone(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {

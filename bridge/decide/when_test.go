@@ -263,6 +263,17 @@ func BenchmarkWhenCompile(b *testing.B) {
 	}
 }
 
+// An expression that is false whatever the request is does not hold because others have
+// cost too much, either: lint has called it dead.
+func TestWhenNever(t *testing.T) {
+	doc := mustCompile(t, "d", `{"rules":[`+whenRule(t, "r", "deny", "custom.gone == 'x' && 1 == 2")+`]}`)
+	in := whenInput()
+	q := query{in: &in, now: noon, variables: &variables{in: in, spent: maxRequestCost + 1}}
+	if doc.rules[0].more.when.holds(&q, Deny) {
+		t.Error("it holds")
+	}
+}
+
 // Of many expressions each costs only CEL's own bookkeeping: what they look at is made
 // as CEL has it, once for a request.
 func TestWhenSharesValues(t *testing.T) {
