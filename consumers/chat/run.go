@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,9 +47,9 @@ type chat struct {
 	live  atomic.Pointer[map[string][]entry] // by stream name
 	known chan struct{}                      // closed when live was read
 
-	table   *documents.Table[*room]       // as senders
-	senders map[string]context.CancelFunc // only of the goroutine that follows the rooms
-	group   sync.WaitGroup
+	table     *documents.Table[*room] // this and what follows is of the goroutine that follows the rooms
+	senders   *documents.Supervisor
+	leftovers *documents.Leftovers
 }
 
 // Run posts by the courier, which has to be http.DefaultTransport, until ctx ends, and then returns
@@ -64,8 +63,10 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbo
 	}
 	c := &chat{
 		cfg: cfg, js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
-		known: make(chan struct{}), senders: map[string]context.CancelFunc{},
+		known:     make(chan struct{}),
+		leftovers: &documents.Leftovers{JS: js, Bucket: subjects.BucketChatRooms, Stream: subjects.StreamSessions, Prefix: Name + "-"},
 	}
+	c.senders = &documents.Supervisor{Run: c.serve, Watch: func(key string) *consumers.Watch { return monitor.Watch(Name+"-"+key, js.Conn()) }, Log: c.log}
 	c.table = documents.NewTable("chat room", func(d documents.Document) (*room, error) { return compile(d, courier) }, c.log)
 	defer courier.CloseIdleConnections()
 	watch := monitor.Watch(Name, js.Conn())
@@ -76,12 +77,14 @@ func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbo
 			pause(ctx)
 		}
 	}
-	c.group.Go(func() { c.followLive(ctx) })
-	documents.Follow(ctx, js, subjects.BucketChatRooms, c.log, func(all []documents.Document) { c.apply(ctx, all, watch) }, watch.Looked)
-	for _, cancel := range c.senders {
-		cancel()
-	}
-	c.group.Wait()
+	var group sync.WaitGroup
+	group.Go(func() { c.followLive(ctx) })
+	documents.Follow(ctx, js, subjects.BucketChatRooms, c.log, func(all []documents.Document) { c.apply(ctx, all, watch) }, func(err error) {
+		watch.Looked(err)
+		c.tidy(ctx)
+	})
+	c.senders.Close()
+	group.Wait()
 	return nil
 }
 
@@ -126,60 +129,42 @@ func (c *chat) isLive(name, session string) bool {
 func (c *chat) apply(ctx context.Context, all []documents.Document, watch *consumers.Watch) {
 	rooms, refused := c.table.Apply(all)
 	c.rooms.Store(&rooms)
-	for key, cancel := range c.senders {
-		if rooms[key] == nil {
-			cancel()
-			delete(c.senders, key)
-		}
-	}
+	keys := make(map[string]bool, len(rooms))
 	for key := range rooms {
-		if c.senders[key] == nil {
-			c.start(ctx, key)
-		}
+		keys[key] = true
 	}
-	c.tidy(ctx, all)
+	c.senders.Serve(ctx, keys)
+	c.leftovers.Applied(all)
 	watch.Refused("chat rooms", refused)
 }
 
-// start runs the consumer of a room: one message at a time, so that their order is kept.
-func (c *chat) start(ctx context.Context, key string) {
-	ctx, c.senders[key] = context.WithCancel(ctx)
+// serve runs the consumer of a room: one message at a time, so that their order is kept.
+func (c *chat) serve(ctx context.Context, key string) error {
+	select {
+	case <-c.known:
+	case <-ctx.Done():
+		return nil
+	}
 	opts := consumers.Options{
 		Name: Name + "-" + key, Stream: subjects.StreamSessions, Start: jetstream.DeliverNewPolicy,
 		Workers: 1, MaxAckPending: 1, AckWait: 10 * time.Second, Monitor: c.monitor, Log: c.base,
 	}
 	seen := &sight{server: c.serverTime}
-	c.group.Go(func() {
-		select {
-		case <-c.known:
-		case <-ctx.Done():
-			return
-		}
-		err := consumers.Run(ctx, c.js, opts, func(ctx context.Context, m *consumers.Message) error { return c.tell(ctx, key, seen, m) })
-		if err != nil {
-			c.log.Error("a chat room is not served", "room", key, "error", err)
-		}
-	})
+	return consumers.Run(ctx, c.js, opts, func(ctx context.Context, m *consumers.Message) error { return c.tell(ctx, key, seen, m) })
 }
 
 // tidy deletes the consumers of rooms that are gone.
-func (c *chat) tidy(ctx context.Context, all []documents.Document) {
+func (c *chat) tidy(ctx context.Context) {
+	keys, _, err := c.leftovers.Look(ctx)
+	if err != nil {
+		c.log.Debug("what rooms have left is not known", "error", err) // the stream may not be there yet
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	stream, err := c.js.Stream(ctx, subjects.StreamSessions)
-	if err != nil {
-		return // it is not there yet
-	}
-	var gone []string
-	for name := range stream.ConsumerNames(ctx).Name() {
-		key, ok := strings.CutPrefix(name, Name+"-")
-		if ok && !slices.ContainsFunc(all, func(d documents.Document) bool { return d.Key == key }) {
-			gone = append(gone, name)
-		}
-	}
-	for _, name := range gone {
-		if err := stream.DeleteConsumer(ctx, name); err != nil {
-			c.log.Warn("the consumer of a room that is gone cannot be deleted", "name", name, "error", err)
+	for _, key := range keys {
+		if err := c.js.DeleteConsumer(ctx, subjects.StreamSessions, Name+"-"+key); err != nil {
+			c.log.Warn("the consumer of a room that is gone cannot be deleted", "room", key, "error", err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func Follow(ctx context.Context, js jetstream.JetStream, bucket string, log *slo
 			log.Warn("the documents cannot be read; the last ones stay in force", "bucket", bucket, "error", err)
 		}
 		silent = err != nil
-		pause(ctx)
+		pause(ctx, lookEvery)
 	}
 }
 
@@ -130,8 +130,8 @@ func (l *loading) living() []Document {
 	return slices.DeleteFunc(l.all, func(d Document) bool { return d.Revision == 0 })
 }
 
-func pause(ctx context.Context) {
-	t := time.NewTimer(lookEvery)
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

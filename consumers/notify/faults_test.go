@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers"
@@ -16,6 +18,9 @@ import (
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
 	"bintubridge/subjects/provision"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Two instances share the work: where nothing fails each event is delivered once.
@@ -148,5 +153,57 @@ func TestRestartInTheSchedule(t *testing.T) {
 	bridgetest.Eventually(t, "the other one is tried", func() bool { return r.ids()["kit-2_a"] > 0 })
 	if n := r.ids()["kit-1_a"]; n != 2 {
 		t.Errorf("%d tries after the restart, want 2 for five minutes", n)
+	}
+}
+
+// A subscription is removed while its receiver hangs, and another one is made: the instance that waits for
+// the receiver serves it as the other one does, and nothing of it is deleted.
+func TestRemovedWhileItsReceiverHangs(t *testing.T) {
+	t.Parallel()
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
+	release := make(chan struct{})
+	hanging := startReceiver(t, func(request) int { <-release; return http.StatusOK })
+	defer close(release)
+	young := startReceiver(t, func(one request) int {
+		if one.header.Get("webhook-id") == "early_young" {
+			return http.StatusServiceUnavailable // it waits for its next try
+		}
+		return http.StatusOK
+	})
+	kit.Put(subjects.BucketSubscriptions, "old", notify.Document{Subjects: []string{"stream.>"}, URL: hanging.URL, Secrets: []string{notify.NewSecret()}})
+	one, _, _ := run(t, kit, "old")
+	two, _, _ := run(t, kit, "old")
+	serves := func(m *consumers.Monitor, key string) bool {
+		return slices.ContainsFunc(m.Checks(), func(c consumers.Check) bool { return c.Name == "notify-"+key && c.OK })
+	}
+	bridgetest.Eventually(t, "both serve it", func() bool { return serves(one, "old") && serves(two, "old") })
+	kit.Publish(consumerstest.Event("publish", "n"))
+	bridgetest.Eventually(t, "the receiver hangs", func() bool { return len(hanging.all()) > 0 })
+	book := notify.NewBook(kit.JS)
+	if err := book.Remove(t.Context(), "old"); err != nil {
+		t.Fatal(err)
+	}
+	bridgetest.Eventually(t, "its consumer is deleted", func() bool {
+		_, err := kit.JS.Consumer(t.Context(), subjects.StreamDeliveries, "notify-old")
+		return errors.Is(err, jetstream.ErrConsumerNotFound)
+	})
+	if _, err := book.Subscribe(t.Context(), "young", notify.Document{Subjects: []string{"stream.>"}, URL: young.URL}, false); err != nil {
+		t.Fatal(err)
+	}
+	kit.WaitConsumer(subjects.StreamDeliveries, "notify-young")
+	kit.PublishRaw("delivery.young", nats.Header{
+		subjects.HeaderID: {"early"}, "delivery-type": {"stream.publish"}, "delivery-time": {time.Now().Format(time.RFC3339Nano)},
+	}, []byte(`{}`))
+	bridgetest.Eventually(t, "it is tried", func() bool { return len(young.ids()) > 0 })
+	bridgetest.Eventually(t, "both serve the young one", func() bool { return serves(one, "young") && serves(two, "young") })
+	want := map[string]bool{}
+	for range 20 {
+		want[kit.Publish(consumerstest.Event("publish", "n"))[0].ID+"_young"] = true
+	}
+	bridgetest.Eventually(t, "all is delivered, and one waits", func() bool { return len(young.ids()) == 1+len(want) && waiting(t, kit) == 1 })
+	for id := range want {
+		if young.ids()[id] != 1 {
+			t.Errorf("%s is not delivered once: %v", id, young.ids())
+		}
 	}
 }

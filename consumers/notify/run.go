@@ -43,8 +43,6 @@ type notifier struct {
 
 	table  atomic.Pointer[map[string]*subscription]
 	loaded chan struct{} // closed when there is a table
-
-	senders map[string]*sender // by key; only of the goroutine that follows the bucket
 }
 
 // Guard says where notifications may go.
@@ -60,7 +58,7 @@ func Run(ctx context.Context, js jetstream.JetStream, courier *outbound.Courier,
 	defer p.close()
 	n := &notifier{
 		post: p, js: js, monitor: monitor, log: log.With("consumer", Name), base: log,
-		loaded: make(chan struct{}), senders: map[string]*sender{},
+		loaded: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -85,6 +83,7 @@ func (n *notifier) follow(ctx context.Context) {
 	watch := n.monitor.Watch(tableName, n.js.Conn())
 	defer watch.Leave()
 	compiled := documents.NewTable("subscription", n.compile, n.log)
+	senders, leftovers := n.senders(), n.leftovers()
 	documents.Follow(ctx, n.js, subjects.BucketSubscriptions, n.log, func(all []documents.Document) {
 		table, refused := compiled.Apply(all)
 		n.table.Store(&table)
@@ -93,13 +92,14 @@ func (n *notifier) follow(ctx context.Context) {
 		default:
 			close(n.loaded)
 		}
-		n.startAndStop(ctx, table)
-		n.tidy(ctx, all)
+		senders.Serve(ctx, served(table))
+		leftovers.Applied(all)
 		watch.Refused("subscriptions", refused)
-	}, watch.Looked)
-	for _, s := range n.senders {
-		s.stop()
-	}
+	}, func(err error) {
+		watch.Looked(err)
+		n.tidy(ctx, leftovers)
+	})
+	senders.Close()
 }
 
 // fanOut puts a delivery into the stream for each subscription that wants the message.

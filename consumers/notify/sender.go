@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"bintubridge/consumers"
@@ -19,17 +17,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// sender is the consumer of one subscription's deliveries.
-type sender struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-func (s *sender) stop() {
-	s.cancel()
-	<-s.done
-}
-
 // options are those of a subscription's consumer: of 10,000 that wait, two are tried at once.
 func (n *notifier) options(key string) consumers.Options {
 	return consumers.Options{
@@ -39,56 +26,60 @@ func (n *notifier) options(key string) consumers.Options {
 	}
 }
 
-// startAndStop makes the senders those of the table. One that is disabled has none; its deliveries
-// wait.
-func (n *notifier) startAndStop(ctx context.Context, table map[string]*subscription) {
-	for key, s := range n.senders {
-		if sub := table[key]; sub == nil || sub.Disabled != "" {
-			delete(n.senders, key)
-			s.stop()
-		}
-	}
-	for key, sub := range table {
-		if n.senders[key] != nil || sub.Disabled != "" {
-			continue
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		s := &sender{cancel, make(chan struct{})}
-		n.senders[key] = s
-		go func() {
-			defer close(s.done)
-			err := consumers.Run(ctx, n.js, n.options(key), func(ctx context.Context, m *consumers.Message) error {
+// senders runs the consumers of the subscriptions' deliveries.
+func (n *notifier) senders() *documents.Supervisor {
+	return &documents.Supervisor{
+		Run: func(ctx context.Context, key string) error {
+			return consumers.Run(ctx, n.js, n.options(key), func(ctx context.Context, m *consumers.Message) error {
 				return n.deliver(ctx, key, m)
 			})
-			if err != nil {
-				n.log.Error("a subscription is not served", "subscription", key, "error", err)
-			}
-		}()
+		},
+		Watch: func(key string) *consumers.Watch { return n.monitor.Watch(Name+"-"+key, n.js.Conn()) },
+		Log:   n.log,
 	}
 }
 
-// tidy deletes what subscriptions that are gone have left: their consumers and deliveries.
-func (n *notifier) tidy(ctx context.Context, all []documents.Document) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stream, err := n.js.Stream(ctx, subjects.StreamDeliveries)
-	if err != nil {
-		return // it is not there yet
-	}
-	names := stream.ConsumerNames(ctx)
-	var gone []string
-	for name := range names.Name() {
-		key, ok := strings.CutPrefix(name, Name+"-")
-		if ok && !slices.ContainsFunc(all, func(d documents.Document) bool { return d.Key == key }) {
-			gone = append(gone, key)
+// served are the subscriptions that have a sender. One that is disabled has none; its deliveries wait.
+func served(table map[string]*subscription) map[string]bool {
+	keys := make(map[string]bool, len(table))
+	for key, s := range table {
+		if s.Disabled == "" {
+			keys[key] = true
 		}
 	}
-	for _, key := range gone {
-		err := errors.Join(stream.DeleteConsumer(ctx, Name+"-"+key), stream.Purge(ctx, jetstream.WithPurgeSubject("delivery."+key)))
-		if err != nil {
+	return keys
+}
+
+func (n *notifier) leftovers() *documents.Leftovers {
+	return &documents.Leftovers{JS: n.js, Bucket: subjects.BucketSubscriptions, Stream: subjects.StreamDeliveries, Prefix: Name + "-"}
+}
+
+// tidy deletes what subscriptions that are gone have left: their consumers and deliveries. Those of one
+// that has been made anew meanwhile stay.
+func (n *notifier) tidy(ctx context.Context, leftovers *documents.Leftovers) {
+	keys, sequence, err := leftovers.Look(ctx)
+	if err != nil {
+		n.log.Debug("what subscriptions have left is not known", "error", err) // the stream may not be there yet
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for _, key := range keys {
+		if err := n.drop(ctx, key, sequence); err != nil {
 			n.log.Warn("the deliveries of a subscription that is gone cannot be deleted", "subscription", key, "error", err)
 		}
 	}
+}
+
+// drop deletes the consumer of a key, and its deliveries up to the sequence.
+func (n *notifier) drop(ctx context.Context, key string, sequence uint64) error {
+	stream, err := n.js.Stream(ctx, subjects.StreamDeliveries)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		stream.DeleteConsumer(ctx, Name+"-"+key),
+		stream.Purge(ctx, jetstream.WithPurgeSubject("delivery."+key), jetstream.WithPurgeSequence(sequence+1)))
 }
 
 var errOff = errors.New("the subscription is off")
