@@ -127,7 +127,10 @@ func (n *notifier) fanOut(ctx context.Context, opts consumers.Options) error {
 // put stores one delivery. One that there is no room for, because too many of the subscription
 // wait or because it is too large, is set aside: other subscriptions are not to wait for it.
 func (n *notifier) put(ctx context.Context, s *subscription, m *consumers.Message) error {
-	_, err := n.js.PublishMsg(ctx, delivery(m, s.key))
+	msg, err := delivery(m, s.key), nats.ErrMaxPayload
+	if int64(msg.Size()+letterHeaders) <= n.js.Conn().MaxPayload() {
+		_, err = n.js.PublishMsg(ctx, msg)
+	}
 	var reason string
 	switch {
 	case err == nil:
@@ -150,6 +153,10 @@ func (n *notifier) put(ctx context.Context, s *subscription, m *consumers.Messag
 	n.log.Error("an event is set aside in DEAD", "subscription", s.key, "id", m.ID, "reason", reason)
 	return nil
 }
+
+// letterHeaders is more than what a dead letter has besides: of a delivery that ends as one, nothing else
+// keeps the body.
+const letterHeaders = 2 << 10
 
 // isFull tells the limit of a subscription from that of the stream, which is waited for.
 func isFull(err error) bool {
