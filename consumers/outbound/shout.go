@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/matrix"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/mattermost"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/gotify"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -23,7 +23,7 @@ type Shout struct {
 	url     string
 	service types.Service // nil when it is to be opened; of who has the turn
 	courier *Courier
-	mail    string // host of a mail server: it is not dialed by the Courier
+	mail    *mailer // instead of the service, where that is mail
 	markup  markup
 	secrets *strings.Replacer
 	turn    chan struct{} // holds one token while a message is sent
@@ -45,9 +45,6 @@ func NewShout(rawURL string, courier *Courier) (*Shout, error) {
 	if err != nil {
 		return nil, s.redact(err)
 	}
-	if strings.EqualFold(u.Scheme, "smtp") {
-		s.mail = u.Hostname()
-	}
 	return s, nil
 }
 
@@ -65,6 +62,8 @@ func (s *Shout) open() error {
 		service.SetHTTPClient(&http.Client{Transport: s.courier})
 	case *discord.Service:
 		service.HTTPClient = once{&http.Client{Transport: s.courier}}
+	case *smtp.Service:
+		s.mail = newMailer(service, s.courier.guard)
 	}
 	s.service = service
 	return nil
@@ -81,9 +80,12 @@ func (s *Shout) Send(ctx context.Context, message string) error {
 	case <-ctx.Done():
 		return errBusy
 	}
-	if err := s.checkMail(ctx); err != nil {
-		<-s.turn
-		return err
+	if s.mail != nil {
+		defer func() { <-s.turn }()
+		if err := s.mail.send(ctx, message); err != nil {
+			return s.redact(err)
+		}
+		return nil
 	}
 	sent := make(chan error, 1)
 	go func() {
@@ -114,23 +116,6 @@ func (s *Shout) send(message string) (err error) {
 			s.service = nil // its login may be over: the next try logs in again
 		}
 		return s.redact(err)
-	}
-	return nil
-}
-
-// checkMail looks where a mail server is: its connection is not made by the Courier.
-func (s *Shout) checkMail(ctx context.Context) error {
-	if s.mail == "" {
-		return nil
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.mail)
-	if err != nil {
-		return s.redact(err)
-	}
-	for _, addr := range addrs {
-		if err := s.courier.guard.Check(addr); err != nil {
-			return err
-		}
 	}
 	return nil
 }
