@@ -310,14 +310,15 @@ func (m *machine) tick(now time.Time) []subjects.Session {
 	return told
 }
 
-// heard notes a sign of life.
+// heard notes a sign of life. The counters of one that is late are old.
 func (m *machine) heard(s *session, e *subjects.Event) {
+	s.Seen = m.clock
+	if e.ReceivedAt.Before(s.LastSeen) {
+		return
+	}
 	s.In.read(e.BytesIn)
 	s.Out.read(e.BytesOut)
-	s.Seen = m.clock
-	if e.ReceivedAt.After(s.LastSeen) {
-		s.LastSeen = e.ReceivedAt
-	}
+	s.LastSeen = e.ReceivedAt
 }
 
 // enter puts a session among the open ones.

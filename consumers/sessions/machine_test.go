@@ -133,6 +133,10 @@ func TestMachine(t *testing.T) {
 		{"another address is another session", func(s *script) {
 			s.event(0, "publish"+a).event(5, "publish_done"+a).event(6, "publish"+b).tick(16)
 		}, []string{"x-1-started lobby/1", "x-3-started lobby/2", "x-1-ended lobby/1 done 5s"}},
+		{"an update of earlier", func(s *script) {
+			s.event(0, "publish"+a).again(3, 2, 2, "update_publish"+a+" in=200 out=20").again(2, 1, 3, "update_publish"+a+" in=100 out=10").
+				event(4, "publish_done"+a+" in=300 out=30").tick(30)
+		}, []string{"x-1-started lobby/1", "x-1-ended lobby/1 done 4s in=300 out=30"}},
 		{"repeats", func(s *script) {
 			s.event(0, "publish"+a).again(1, 0, 1, "publish"+a).event(2, "publish_done"+a).again(2, 2, 3, "publish_done"+a).tick(13).
 				again(1, 0, 20, "publish"+a).tick(500)

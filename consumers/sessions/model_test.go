@@ -235,6 +235,55 @@ func TestUndisturbed(t *testing.T) {
 	})
 }
 
+// Bytes are counted exactly, over wraps and signed numbers, although updates are shuffled and repeated: as
+// long as what is read is less than a wrap apart.
+func TestByteTotals(t *testing.T) {
+	const late = 4 // places that an update may come behind
+	rapid.Check(t, func(t *rapid.T) {
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		print32 := func(total int64) subjects.Number {
+			v := total % wrap
+			if v >= wrap/2 && random.IntN(2) == 0 {
+				v -= wrap
+			}
+			return subjects.Number(fmt.Sprint(v))
+		}
+		m := newMachine(0, 0)
+		for i := range rapid.IntRange(1, 3).Draw(t, "connections") {
+			e := subjects.Event{
+				ID: fmt.Sprint("x-", i), Call: "publish", Name: "a", Addr: "192.0.2.1", ClientID: fmt.Sprint(i),
+				ReceivedAt: start, Decision: &subjects.Decision{Effect: "allow"},
+			}
+			m.apply(&e, start)
+			var updates []subjects.Event
+			var in, out int64
+			next := func(call string) subjects.Event {
+				u := e
+				in, out = in+random.Int64N(wrap/(late+2)), out+random.Int64N(wrap/(late+2))
+				u.Call, u.BytesIn, u.BytesOut = call, print32(in), print32(out)
+				u.ReceivedAt = start.Add(time.Duration(len(updates)+1) * time.Second)
+				return u
+			}
+			for range rapid.IntRange(0, 20).Draw(t, "updates") {
+				updates = append(updates, next("update_publish"))
+			}
+			done := next("publish_done")
+			for i := range updates {
+				j := min(len(updates)-1, i+random.IntN(late))
+				updates[i], updates[j] = updates[j], updates[i]
+			}
+			for i := range updates {
+				m.apply(&updates[i], start)
+				m.apply(&updates[random.IntN(i+1)], start)
+			}
+			told := m.apply(&done, start)
+			if len(told) != 1 || told[0].BytesIn != in || told[0].BytesOut != out {
+				t.Fatalf("told %+v, want %d and %d bytes", told, in, out)
+			}
+		}
+	})
+}
+
 func save(t *rapid.T, m *machine) []byte {
 	data, err := json.Marshal(m.snapshot())
 	if err != nil {
