@@ -78,8 +78,8 @@
 // # Session
 //
 // consumers/sessions derives sessions from events and publishes them as session.started,
-// session.ended and session.lost, CloudEvents as well. Session is the body,
-// SessionSchema describes it.
+// session.resumed, session.ended and session.lost, CloudEvents as well. Session is
+// the body, SessionSchema describes it.
 //
 // # What to rely on
 //

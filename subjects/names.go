@@ -42,6 +42,7 @@ const (
 // The subjects of sessions, derived by consumers/sessions.
 const (
 	SessionStarted = "session.started"
+	SessionResumed = "session.resumed"
 	SessionEnded   = "session.ended"
 	SessionLost    = "session.lost"
 )

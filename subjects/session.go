@@ -7,9 +7,9 @@ import (
 )
 
 // Session is what the subjects session.* tell: one publisher or player, from the accepted
-// request to its end. session.started has no end yet.
+// request to its end. session.started and session.resumed have no end yet.
 type Session struct {
-	ID        string    `json:"id"`      // unique: "<session>-started", "-ended" or "-lost"
+	ID        string    `json:"id"`      // unique: "<session>-started", "-<reconnects>-resumed", "-ended" or "-lost"
 	Session   string    `json:"session"` // the id of the event that was accepted; the same in all that is told of a session
 	Kind      string    `json:"kind"`    // KindPublish or KindPlay
 	Name      string    `json:"name"`    // of the stream
@@ -21,7 +21,9 @@ type Session struct {
 	Custom    Fields    `json:"custom"`     // what the client put on the stream name: it proves nothing
 	StartedAt time.Time `json:"started_at"` // the bridge's clock, microseconds, UTC
 
-	// Only of session.ended and session.lost.
+	ResumedAt time.Time `json:"resumed_at,omitzero"` // only of session.resumed: when the publisher was back
+
+	// Only of session.ended and session.lost, and Reconnects of session.resumed.
 	EndedAt     time.Time `json:"ended_at,omitzero"`      // the last that was heard of it
 	DurationMS  int64     `json:"duration_ms,omitempty"`  // EndedAt less StartedAt
 	HowEnded    string    `json:"how_ended,omitempty"`    // EndedDone, EndedCut or EndedTimeout

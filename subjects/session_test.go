@@ -27,7 +27,8 @@ func TestSessionsFitTheSchema(t *testing.T) {
 	fits := schematest.Compile(t, subjects.SessionSchema())
 	ended := endedSession()
 	started := subjects.Session{ID: "a-1-started", Session: "a-1", Kind: subjects.KindPlay, StartedAt: ended.StartedAt}
-	for _, s := range []subjects.Session{ended, started} {
+	resumed := subjects.Session{ID: "a-1-2-resumed", Session: "a-1", Kind: subjects.KindPublish, StartedAt: ended.StartedAt, ResumedAt: ended.EndedAt, Reconnects: 2}
+	for _, s := range []subjects.Session{ended, started, resumed} {
 		data, err := s.AppendJSON(nil)
 		if err != nil {
 			t.Fatal(err)

@@ -84,7 +84,7 @@ func calls(all bool) []string {
 		}
 	}
 	if all {
-		names = append(names, "session.started", "session.ended", "session.lost")
+		names = append(names, "session.started", "session.resumed", "session.ended", "session.lost")
 	}
 	return names
 }

@@ -193,6 +193,9 @@ func (p tailPrinter) sessionLine(t *tailed) string {
 	}
 	at := s.EndedAt
 	if at.IsZero() {
+		at = s.ResumedAt
+	}
+	if at.IsZero() {
 		at = s.StartedAt
 	}
 	b := newLine(at, "     ", p.paint(colour, shown(t.Subject)), s.Name, s.Addr)

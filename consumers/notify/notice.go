@@ -31,8 +31,10 @@ func delivery(m *consumers.Message, key string) *nats.Msg {
 	at := m.Event.ReceivedAt
 	if m.Session.ID != "" {
 		at = m.Session.StartedAt
-		if !m.Session.EndedAt.IsZero() {
-			at = m.Session.EndedAt
+		for _, later := range []time.Time{m.Session.ResumedAt, m.Session.EndedAt} {
+			if !later.IsZero() {
+				at = later
+			}
 		}
 	}
 	msg := nats.NewMsg("delivery." + key)

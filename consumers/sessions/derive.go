@@ -270,9 +270,11 @@ func message(s subjects.Session, after uint64, now time.Time) (*nats.Msg, error)
 	if err != nil {
 		return nil, err
 	}
-	at := s.EndedAt
-	if at.IsZero() {
-		at = s.StartedAt
+	at := s.StartedAt
+	for _, later := range []time.Time{s.ResumedAt, s.EndedAt} {
+		if !later.IsZero() {
+			at = later
+		}
 	}
 	msg := nats.NewMsg("session." + what)
 	msg.Data = data

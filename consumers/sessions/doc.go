@@ -1,7 +1,7 @@
 // Package sessions derives sessions from events: who published or played what, from the
 // accepted request to its end, and who is live now.
 //
-//	EVENTS -> machine -> session.started, session.ended, session.lost -> SESSIONS
+//	EVENTS -> machine -> session.started, session.resumed, session.ended, session.lost -> SESSIONS
 //	                 '-> KV live: one key a live publish, with its viewers
 //
 // # What a session is
@@ -11,7 +11,7 @@
 // accepted, or of a name that another connection holds, ends nothing. It ends with its
 // done, or is lost when nothing was heard of it for Config.Timeout; the time counts
 // only while this consumer was listening. A publisher of the same name, app and addr
-// that comes back within Config.Grace goes on with its session.
+// that comes back within Config.Grace goes on with its session, which session.resumed tells.
 //
 // # Exactly once
 //

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -192,8 +193,8 @@ func (m *machine) away(e *subjects.Event, k key) *session {
 	return found
 }
 
-// comesBack continues the session of a publisher that returns in time. Nothing is told of it; the
-// empty result is not nil then.
+// comesBack continues the session of a publisher that returns in time, and tells of it; nil is that there
+// is none.
 func (m *machine) comesBack(e *subjects.Event, k key) []subjects.Session {
 	s := m.away(e, k)
 	if s == nil || e.ReceivedAt.Sub(*s.Left) > m.grace || m.open[k] != nil && m.open[k] != s {
@@ -201,12 +202,16 @@ func (m *machine) comesBack(e *subjects.Event, k key) []subjects.Session {
 	}
 	m.leave(s)
 	s.Told.Reconnects++
+	s.Told.HowEnded = ""
 	s.Told.ClientID, s.Accepted, s.Left, s.Refused = e.ClientID, e.ReceivedAt, nil, false
 	s.In.restart()
 	s.Out.restart()
 	m.heard(s, e)
 	m.enter(s)
-	return []subjects.Session{}
+	resumed := s.Told
+	resumed.ID = fmt.Sprintf("%s-%d-resumed", resumed.Session, resumed.Reconnects)
+	resumed.ResumedAt, resumed.PeakViewers = e.ReceivedAt, 0
+	return []subjects.Session{resumed}
 }
 
 // endAway ends the session that left and whose key is taken.

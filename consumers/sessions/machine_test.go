@@ -123,7 +123,11 @@ func TestMachine(t *testing.T) {
 		{"comes back", func(s *script) {
 			s.event(0, "publish"+a+" in=0").event(5, "publish_done"+a+" in=100").event(8, "publish lobby 192.0.2.1 9").tick(30).
 				event(40, "publish_done lobby 192.0.2.1 9 in=11").tick(60)
-		}, []string{"x-1-started lobby/1", "x-1-ended lobby/9 done 40s in=111 re=1"}},
+		}, []string{"x-1-started lobby/1", "x-1-1-resumed lobby/9 re=1", "x-1-ended lobby/9 done 40s in=111 re=1"}},
+		{"comes back, is lost, and another viewer came", func(s *script) {
+			s.event(0, "publish"+a).event(1, "play"+v+"3").event(5, "publish_done"+a).event(8, "publish"+a).event(9, "publish_done"+a).event(10, "publish"+a).tick(71)
+		}, []string{"x-1-started lobby/1", "x-2-started lobby/3", "x-1-1-resumed lobby/1 re=1", "x-1-2-resumed lobby/1 re=2",
+			"x-2-lost lobby/3 timeout 0s", "x-1-lost lobby/1 timeout 10s re=2 peak=1"}},
 		{"comes back too late", func(s *script) {
 			s.event(0, "publish"+a).event(5, "publish_done"+a).event(16, "publish lobby 192.0.2.1 9").tick(17)
 		}, []string{"x-1-started lobby/1", "x-3-started lobby/9", "x-1-ended lobby/1 done 5s"}},
@@ -258,11 +262,19 @@ func captured(t *testing.T, description, dialect string) []subjects.Event {
 	return events
 }
 
-// checkLives: every session starts once and ends once, in that order.
+// checkLives: every session starts once and ends once, in that order, and is resumed in between.
 func checkLives(t interface{ Errorf(string, ...any) }, told []subjects.Session) {
-	lives := map[string][]string{}
+	lives, resumed := map[string][]string{}, map[string]int{}
 	for _, s := range told {
-		lives[s.Session] = append(lives[s.Session], strings.TrimPrefix(s.ID, s.Session+"-"))
+		what := strings.TrimPrefix(s.ID, s.Session+"-")
+		if what == fmt.Sprintf("%d-resumed", s.Reconnects) && len(lives[s.Session]) == 1 && s.HowEnded == "" && !s.ResumedAt.IsZero() {
+			resumed[s.Session]++
+			continue
+		}
+		if s.Reconnects != resumed[s.Session] {
+			t.Errorf("resumed %d times: %+v", resumed[s.Session], s)
+		}
+		lives[s.Session] = append(lives[s.Session], what)
 		if s.DurationMS < 0 || s.BytesIn < 0 || s.BytesOut < 0 || s.PeakViewers < 0 || s.Reconnects < 0 {
 			t.Errorf("negative: %+v", s)
 		}
