@@ -7,7 +7,8 @@
 //
 //   - A room is told in order, at least once. One that fails is tried again, and holds up no other.
 //   - A session is told of when it has settled: what came and went within Config.Settle is not
-//     told at all, and of an encoder that flaps a room hears once in Config.Quiet.
+//     told at all. A publisher that left and came back, as the same session or soon as the next one, is back
+//     after a drop: of an encoder that flaps a room hears that once in Config.Quiet.
 //   - A room that did not answer, or was not there, until a session was over is told its end alone; of those
 //     of a stream that ended within Config.Quiet, the first one's.
 //   - What is older than two hours is not told any more, unless the room heard of its begin. The log says so.

@@ -18,6 +18,7 @@ type memory struct {
 	Session   string    `json:"session"` // that it believes to be live, "" for none
 	Dropped   bool      `json:"dropped"` // it ended, and another one was live already: the room was not told
 	Back      time.Time `json:"back"`    // when it was told last that the stream is back
+	Resumed   int       `json:"resumed"` // how often the session had come back when the room was told of it last
 	Milestone int       `json:"milestone"`
 	Over      string    `json:"over"` // the session whose end was told last
 	Late      time.Time `json:"late"` // when the last one ended of which only the end was told

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,8 +120,14 @@ func (c *chat) liveOf(name string) entry {
 	return entry{}
 }
 
-func (c *chat) isLive(name, session string) bool {
-	return slices.ContainsFunc((*c.live.Load())[name], func(e entry) bool { return e.Session == session })
+// entryOf returns the publish of the session if it goes on, or the zero entry.
+func (c *chat) entryOf(name, session string) entry {
+	for _, e := range (*c.live.Load())[name] {
+		if e.Session == session {
+			return e
+		}
+	}
+	return entry{}
 }
 
 // apply makes the rooms those of the bucket.

@@ -15,26 +15,28 @@ const staleAfter = 2 * time.Hour
 
 // entry is what chat reads of KV live.
 type entry struct {
-	Name    string `json:"name"`
-	Session string `json:"session"`
-	Viewers int    `json:"viewers"`
+	Name       string `json:"name"`
+	Session    string `json:"session"`
+	Viewers    int    `json:"viewers"`
+	Reconnects int    `json:"reconnects"`
 }
 
 // tell handles one message for one room. Messages come one at a time.
 func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.Message) error {
 	r, s := (*c.rooms.Load())[key], &m.Session
-	if r == nil || !r.wants(s.Name) {
+	if r == nil || !r.wants(s.Name) || s.Kind == subjects.KindPlay && m.Subject != subjects.SessionStarted {
 		return consumers.ErrSkip
 	}
-	var age time.Duration
-	if s.Kind == subjects.KindPublish {
-		var err error
-		if age, err = seen.ageOf(ctx, m); err != nil {
-			return err
-		}
-		if wait := c.cfg.Settle - age; wait > 0 {
-			return consumers.Wait(wait)
-		}
+	age, err := seen.ageOf(ctx, m)
+	if err != nil {
+		return err
+	}
+	settle := c.cfg.Settle
+	if s.Kind == subjects.KindPlay {
+		settle = minSettle // the viewer is counted by then
+	}
+	if wait := settle - age; wait > 0 {
+		return consumers.Wait(wait)
 	}
 	known, err := c.recall(ctx, key, s.Name)
 	if err != nil {
@@ -64,7 +66,7 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 	told, next := r.told(s, now.Viewers), known
 	switch {
 	case s.Kind == subjects.KindPlay:
-		if known.Session == "" || m.Subject != subjects.SessionStarted {
+		if known.Session == "" {
 			return next, "", told
 		}
 		for _, n := range r.milestones {
@@ -73,24 +75,17 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 			}
 		}
 		return next, milestone, told
-	case m.Subject == subjects.SessionStarted:
-		if known.Session == s.Session || !c.isLive(s.Name, s.Session) {
-			return next, "", told // told before, or gone: its end says whether it had settled
+	case m.Subject == subjects.SessionStarted || m.Subject == subjects.SessionResumed:
+		on := c.entryOf(s.Name, s.Session)
+		if on.Session == "" || !known.isNews(m) {
+			return next, "", told // gone: the end of the session says whether it had settled
 		}
 		if age > staleAfter {
 			c.skipped(r, m, age)
 			return next, "", told
 		}
-		next.Session, next.Dropped = s.Session, false
-		switch {
-		case known.Session == "" && !known.Dropped:
-			next.Milestone = 0
-			return next, live, told
-		case known.Dropped && time.Since(known.Back) > c.cfg.Quiet:
-			next.Back = time.Now().UTC()
-			return next, back, told
-		}
-		return next, "", told
+		next, message := c.begun(known, s, on)
+		return next, message, told
 	case known.Session != s.Session && !known.Dropped:
 		if !c.missed(s, known) {
 			return next, "", told
@@ -107,6 +102,29 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 	}
 	next.Session, next.Dropped, next.Over = "", false, s.Session
 	return next, ended, told
+}
+
+// isNews reports whether the room has not heard of this begin, or of this return.
+func (known memory) isNews(m *consumers.Message) bool {
+	if m.Subject == subjects.SessionResumed {
+		return known.Session == m.Session.Session && known.Resumed < m.Session.Reconnects
+	}
+	return known.Session != m.Session.Session
+}
+
+// begun says what the room is told of a session that began, or whose publisher is back, and goes on.
+func (c *chat) begun(known memory, s *subjects.Session, on entry) (memory, string) {
+	next := known
+	next.Session, next.Dropped, next.Resumed = s.Session, false, max(s.Reconnects, on.Reconnects)
+	switch {
+	case known.Session == "" && !known.Dropped:
+		next.Milestone = 0
+		return next, live
+	case (known.Dropped || known.Session == s.Session) && time.Since(known.Back) > c.cfg.Quiet:
+		next.Back = time.Now().UTC()
+		return next, back
+	}
+	return next, ""
 }
 
 // missed reports whether the end of a session is news although its begin was not told: it had settled, as

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,11 +18,12 @@ import (
 func TestMissed(t *testing.T) {
 	type step struct {
 		session string
+		back    int // how often it has come back, of a return
 		ended   bool
 		held    time.Duration // of an end
 		at      time.Duration // when it ended
 		age     time.Duration // of the message
-		live    string        // sessions that go on, by comma
+		live    string        // sessions that go on, by comma, and how often they have come back
 		want    string
 	}
 	const (
@@ -45,6 +47,14 @@ func TestMissed(t *testing.T) {
 		"too old":                {[]step{{session: "a", age: 5 * hour}, {session: "a", ended: true, held: hour, at: hour, age: 4 * hour}}, 1},
 		"begin too old, and on":  {[]step{{session: "a", live: "a", age: 3 * hour}, {session: "a", ended: true, held: 4 * hour, at: 4 * hour, want: ended}}, 1},
 		"old, its begin is told": {[]step{{session: "a", live: "a", want: live}, {session: "a", ended: true, held: hour, at: hour, age: 4 * hour, want: ended}}, 0},
+		"back after a drop":      {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1, live: "a", want: back}}, 0},
+		"comes again":            {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1, live: "a", want: back}, {session: "a", back: 1, live: "a"}}, 0},
+		"back before it settled": {[]step{{session: "a", live: "a 1", want: live}, {session: "a", back: 1, live: "a 1"}, {session: "a", back: 2, live: "a 2", want: back}}, 0},
+		"flaps":                  {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1, live: "a 3", want: back}, {session: "a", back: 2, live: "a 3"}, {session: "a", back: 4, live: "a 4"}}, 0},
+		"back and gone again":    {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1}, {session: "a", back: 2, live: "a 2", want: back}, {session: "a", ended: true, held: hour, at: hour, want: ended}}, 0},
+		"back, never told of":    {[]step{{session: "a", back: 1, live: "a 1"}}, 0},
+		"back, another is told":  {[]step{{session: "b", live: "a,b", want: live}, {session: "a", back: 1, live: "a 1,b"}}, 0},
+		"back long ago":          {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1, live: "a 1", age: 3 * hour}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := compile(documents.Document{Key: "red", Value: []byte(`{"names":["*"],"url":"generic://host.example"}`)}, outbound.NewCourier(outbound.Guard{}))
@@ -58,11 +68,16 @@ func TestMissed(t *testing.T) {
 				goesOn := map[string][]entry{}
 				for session := range strings.SplitSeq(s.live, ",") {
 					if session != "" {
-						goesOn["n"] = append(goesOn["n"], entry{Name: "n", Session: session})
+						e := entry{Name: "n"}
+						_, _ = fmt.Sscan(session, &e.Session, &e.Reconnects) // without a number it never came back
+						goesOn["n"] = append(goesOn["n"], e)
 					}
 				}
 				c.live.Store(&goesOn)
 				m := &consumers.Message{Subject: subjects.SessionStarted, Session: subjects.Session{Session: s.session, Kind: subjects.KindPublish, Name: "n"}}
+				if s.back > 0 {
+					m.Subject, m.Session.Reconnects = subjects.SessionResumed, s.back
+				}
 				if s.ended {
 					m.Subject = subjects.SessionEnded
 					m.Session.DurationMS, m.Session.EndedAt = s.held.Milliseconds(), time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC).Add(s.at)
