@@ -3,18 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"bintubridge/bridge/bridgetest"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -91,6 +94,21 @@ func TestNotifyCommands(t *testing.T) {
 		t.Error(out)
 	}
 	if out := must("deliveries", "red"); out != "" {
+		t.Error(out)
+	}
+	kit.PublishRaw("delivery.red", nats.Header{subjects.HeaderID: {"e-1"}, "delivery-type": {"stream.publish"}}, []byte(`{}`))
+	stored := kit.Stored(subjects.StreamDeliveries, "delivery.red")[0].Time
+	for _, args := range [][]string{{"deliveries", "red"}, {"deliveries"}} {
+		var w notify.Waiting
+		if out := must(args...); json.Unmarshal([]byte(out), &w) != nil || w.Subscription != "red" || w.ID != "e-1" || w.Type != "stream.publish" || !w.Since.Equal(stored) {
+			t.Errorf("%v: %s", args, out)
+		}
+		in := w.NextTry.Sub(stored) // in whole seconds; by the schedule after 5 s, and if that was long ago after 5 min more
+		if soon, later := 5*time.Second, 5*time.Second+5*time.Minute; (in <= soon-time.Second || in > soon) && (in <= later-time.Second || in > later) {
+			t.Errorf("%v: the next try is %v after the begin", args, in)
+		}
+	}
+	if out := must("deliveries", "blue"); out != "" {
 		t.Error(out)
 	}
 	must("rm", "red")

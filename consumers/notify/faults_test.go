@@ -138,7 +138,7 @@ func TestHostileReceivers(t *testing.T) {
 	}
 }
 
-// Over a restart a delivery keeps its place in the schedule: the try that is due comes, and none before.
+// Over restarts a delivery keeps its place in the schedule: the try that is due comes, and none before.
 func TestRestartInTheSchedule(t *testing.T) {
 	t.Parallel()
 	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
@@ -146,13 +146,27 @@ func TestRestartInTheSchedule(t *testing.T) {
 	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
 	_, _, stop := run(t, kit, "a")
 	kit.Publish(consumerstest.Event("publish", "n"))
+	bridgetest.Eventually(t, "the first try has failed", func() bool { return len(r.all()) == 1 })
+	stop()
+	stored := kit.Stored(subjects.StreamDeliveries, "delivery.a")[0].Time
+	_, _, stop = run(t, kit, "a")
 	bridgetest.Eventually(t, "the second try has failed", func() bool { return len(r.all()) == 2 })
+	if after := r.all()[1].at.Sub(stored); after < 5*time.Second {
+		t.Errorf("the second try came after %v, want 5 s", after)
+	}
 	stop()
 	run(t, kit, "a")
 	kit.Publish(consumerstest.Event("publish", "m")) // its try says that the consumer works
 	bridgetest.Eventually(t, "the other one is tried", func() bool { return r.ids()["kit-2_a"] > 0 })
 	if n := r.ids()["kit-1_a"]; n != 2 {
 		t.Errorf("%d tries after the restart, want 2 for five minutes", n)
+	}
+	list, err := notify.NewBook(kit.JS).Deliveries(t.Context(), "a")
+	if err != nil || len(list) != 2 || list[0].ID != "kit-1" || !list[0].Since.Equal(stored) {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if in, want := list[0].NextTry.Sub(stored), 5*time.Minute+5*time.Second; in > want || in <= want-time.Second {
+		t.Errorf("the third try is listed for %v after the begin, want %v", in, want)
 	}
 }
 

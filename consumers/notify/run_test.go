@@ -48,6 +48,7 @@ type receiver struct {
 }
 
 type request struct {
+	at     time.Time
 	header http.Header
 	body   string
 }
@@ -59,7 +60,7 @@ func startReceiver(t *testing.T, answer func(request) int) *receiver {
 		if err != nil {
 			t.Error(err)
 		}
-		one := request{req.Header, string(body)}
+		one := request{time.Now(), req.Header, string(body)}
 		r.mu.Lock()
 		r.got = append(r.got, one)
 		r.mu.Unlock()
