@@ -244,6 +244,20 @@ func (k *Kit) WaitConsumer(stream, consumer string) {
 	})
 }
 
+// ForgetIDs takes from the stream what would hide that something is told twice: the memory of ids.
+func (k *Kit) ForgetIDs(stream string) {
+	k.t.Helper()
+	s, err := k.JS.Stream(k.t.Context(), stream)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Duplicates = 100 * time.Millisecond // the shortest there is
+	if _, err := k.JS.UpdateStream(k.t.Context(), cfg); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
 // Dead returns the letters that the consumer set aside, in order.
 func (k *Kit) Dead(consumer string) []*jetstream.RawStreamMsg {
 	k.t.Helper()

@@ -54,7 +54,7 @@ func TestLook(t *testing.T) {
 					if err := d.look(t.Context()); err != nil {
 						t.Error(err)
 					}
-					if off := d.anchor.now().Sub(time.Now()); off != server.off {
+					if off := time.Until(d.anchor.now()); off != server.off {
 						t.Errorf("our idea of its time is %v ahead, want %v", off, server.off)
 					}
 					if !d.quiet.Equal(want) {

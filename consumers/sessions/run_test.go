@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,11 @@ import (
 
 func TestMain(m *testing.M) {
 	consumerstest.ServeIfAsked(func(ctx context.Context, js jetstream.JetStream) error {
-		return sessions.Run(ctx, js, config, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
+		cfg := config
+		if os.Getenv("SESSIONS_TEST_LASTING") != "" {
+			cfg.Timeout, cfg.Grace = 0, time.Hour
+		}
+		return sessions.Run(ctx, js, cfg, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
 	})
 	goleak.VerifyTestMain(m)
 }
@@ -173,26 +178,11 @@ func TestSilenceIsLost(t *testing.T) {
 	bridgetest.Eventually(t, "nobody is live", func() bool { return len(live(t, kit)) == 0 })
 }
 
-// withoutWindow takes from SESSIONS what would hide that something is told twice: the
-// memory of ids.
-func withoutWindow(t *testing.T, kit *consumerstest.Kit) {
-	t.Helper()
-	s, err := kit.JS.Stream(t.Context(), subjects.StreamSessions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := s.CachedInfo().Config
-	cfg.Duplicates = 100 * time.Millisecond // the shortest there is
-	if _, err := kit.JS.UpdateStream(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A loss is no event. Who takes over knows of it all the same, and that it came before what was
 // heard of the session later.
 func TestLossIsRepeated(t *testing.T) {
 	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
-	withoutWindow(t, kit)
+	kit.ForgetIDs(subjects.StreamSessions)
 	process := kit.StartProcess()
 	kit.Publish(event("publish", "lobby", "1"))
 	bridgetest.Eventually(t, "it is lost", func() bool { return told(t, kit)["kit-1-lost"] == 1 })
@@ -210,7 +200,7 @@ func TestLossIsRepeated(t *testing.T) {
 // each was told once, as if nothing had happened.
 func TestKilled(t *testing.T) {
 	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
-	withoutWindow(t, kit)
+	kit.ForgetIDs(subjects.StreamSessions)
 	const rounds, each = 4, 40
 	want := map[string]int{}
 	for round := range rounds {
