@@ -8,13 +8,14 @@ import (
 	"bintubridge/consumers"
 )
 
-// sight is how old the message in work was when it was seen first, by the server's clock that also
-// stamped it. From then on a clock counts that nobody sets.
+// sight is what is known of the message in work while it comes again: how old it was when it was seen first, by
+// the server's clock that also stamped it. From then on a clock counts that nobody sets.
 type sight struct {
 	server   func(context.Context, string) (time.Time, error) // its time, of a stream
 	sequence uint64
 	age      time.Duration
 	at       time.Time
+	told     *memory // what the room knows since it was told, and could not be stored
 }
 
 // ageOf returns how old the message is: 0 at first when the server's clock was set back meanwhile.
@@ -24,7 +25,7 @@ func (s *sight) ageOf(ctx context.Context, m *consumers.Message) (time.Duration,
 		if err != nil {
 			return 0, err
 		}
-		s.sequence, s.age, s.at = m.Sequence, max(0, now.Sub(m.Time)), time.Now()
+		s.sequence, s.age, s.at, s.told = m.Sequence, max(0, now.Sub(m.Time)), time.Now(), nil
 	}
 	return s.age + time.Since(s.at), nil
 }

@@ -38,6 +38,9 @@ func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.M
 	if wait := settle - age; wait > 0 {
 		return consumers.Wait(wait)
 	}
+	if seen.told != nil { // nobody wants to hear it twice because the memory is full
+		return c.remember(ctx, key, s.Name, *seen.told)
+	}
 	known, err := c.recall(ctx, key, s.Name)
 	if err != nil {
 		return err
@@ -56,6 +59,7 @@ func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.M
 	if err := r.shout.Send(ctx, text); err != nil {
 		return err
 	}
+	seen.told = &next
 	return c.remember(ctx, key, s.Name, next)
 }
 

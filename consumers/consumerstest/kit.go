@@ -258,6 +258,25 @@ func (k *Kit) ForgetIDs(stream string) {
 	}
 }
 
+// Fill leaves the stream no room for another message, as a full disk does, until makeRoom.
+func (k *Kit) Fill(stream string) (makeRoom func()) {
+	k.t.Helper()
+	s, err := k.JS.Stream(k.t.Context(), stream)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	limit := func(bytes int64) {
+		k.t.Helper()
+		cfg := s.CachedInfo().Config
+		cfg.MaxBytes = bytes
+		if _, err := k.JS.UpdateStream(k.t.Context(), cfg); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	limit(max(1, int64(s.CachedInfo().State.Bytes)))
+	return func() { limit(s.CachedInfo().Config.MaxBytes) }
+}
+
 // Dead returns the letters that the consumer set aside, in order.
 func (k *Kit) Dead(consumer string) []*jetstream.RawStreamMsg {
 	k.t.Helper()
