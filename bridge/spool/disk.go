@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -89,17 +90,17 @@ func (f osFile) Size() (int64, error) {
 // passing tells trouble of a disk that may go away by itself from a folder that
 // somebody has to mend.
 func passing(err error) bool {
-	for _, errno := range []error{
-		syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS,
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return exhausted(err) || isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS)
 }
 
-func noRoom(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+// exhausted says that process or machine were short of something. It tells nothing
+// of the file, which reads as before when there is enough again.
+func exhausted(err error) bool {
+	return isOneOf(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR, syscall.EAGAIN)
+}
+
+func noRoom(err error) bool { return isOneOf(err, syscall.ENOSPC, syscall.EDQUOT) }
+
+func isOneOf(err error, errnos ...syscall.Errno) bool {
+	return slices.ContainsFunc(errnos, func(errno syscall.Errno) bool { return errors.Is(err, errno) })
 }

@@ -55,8 +55,10 @@
 // file is set aside rather than deleted. A damaged header alone costs no record: it
 // is rebuilt in memory, from the file's name and the ids of other segments, where its
 // checksum or the first record proves it. A file that cannot be read at all stays
-// until the next start, or until records behind it are acked: then it is set aside. What an earlier run may have left unsynced
-// is synced with the first sync of the new one.
+// until the next start, or until records behind it are acked: then it is set aside.
+// Open fails where process or machine lack what it takes to read (open files, memory):
+// that says nothing of the files, and the next start may read them. What an earlier
+// run may have left unsynced is synced with the first sync of the new one.
 //
 // # A disk in trouble
 //
@@ -67,6 +69,9 @@
 //     room, in a new one when the disk failed otherwise.
 //   - While no segment can be created, at Open too, appends return the error at
 //     once; the disk is asked again every 100 ms.
+//   - A segment that cannot be read holds the reader, which skips it after half a
+//     minute; one that process or machine lack open files or memory for holds it until
+//     there are some.
 //   - After a failed fsync nobody knows what is on the disk, and the kernel may
 //     call lost pages clean. The segment is abandoned: appends go on in another, and
 //     its records are copied, checked, into a new file that is synced and then takes

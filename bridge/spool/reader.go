@@ -3,15 +3,17 @@ package spool
 import (
 	"fmt"
 	"os"
+	"time"
 )
 
 const (
 	readBuffer = 256 << 10
 
-	// maxReadFailures is how often in a row a file may fail to be read before its
-	// records are skipped. The forwarder backs off in between, so that a disk has
-	// a moment to recover.
+	// maxReadFailures is how often in a row a file may fail to be read, and
+	// readPatience how long at least, before its records are skipped. The forwarder
+	// backs off in between.
 	maxReadFailures = 5
+	readPatience    = 30 * time.Second
 )
 
 // Reader follows the log and moves its cursor. It belongs to one goroutine, and
@@ -26,7 +28,14 @@ type Reader struct {
 	buf  []byte // bytes read
 	rest []byte // of them, not yet returned
 
-	failures int // reads that failed since the last record
+	stuck stuck
+}
+
+// stuck is the place in the log where reads fail, if there is one.
+type stuck struct {
+	after    uint64 // the record before it
+	failures int
+	since    time.Time // the first of them
 }
 
 // Reader returns a reader that starts behind the last acked record.
@@ -38,8 +47,9 @@ func (s *Spool) Reader() *Reader {
 // appended it and its payload, valid until the following call. The payload is nil when
 // there is no next record yet. A record that does not read back as written is
 // reported, and the reader goes on with the next segment: nothing blocks the
-// queue. An error is a file that cannot be read now; Next may be called again, and
-// a file that fails for long is skipped like one that does not read back.
+// queue. An error is a file that cannot be read now; Next may be called again. A file
+// that fails for long is skipped like one that does not read back, unless it is the
+// process or the machine that is short of something.
 func (r *Reader) Next() (seq uint64, spoolID string, payload []byte, err error) {
 	for {
 		if r.seg == nil {
@@ -70,7 +80,10 @@ func (r *Reader) Next() (seq uint64, spoolID string, payload []byte, err error) 
 				return 0, "", nil, nil
 			}
 		case seq > r.pos:
-			r.pos, r.failures = seq, 0
+			r.pos = seq
+			if r.stuck.failures > 0 && seq > r.stuck.after { // a Rewind may lead to it again
+				r.stuck = stuck{}
+			}
 			return seq, r.seg.header.id, payload, nil
 		}
 	}
@@ -163,11 +176,17 @@ func (r *Reader) enter(seg *segment) error {
 // again says whether a failed read of seg is worth another; when not, its records
 // are skipped.
 func (r *Reader) again(seg *segment, err error) bool {
-	r.failures++
-	if r.failures < maxReadFailures {
+	if exhausted(err) {
 		return true
 	}
-	r.failures = 0
+	if r.stuck.failures == 0 || r.stuck.after != r.pos {
+		r.stuck = stuck{after: r.pos, since: time.Now()}
+	}
+	r.stuck.failures++
+	if r.stuck.failures < maxReadFailures || time.Since(r.stuck.since) < readPatience {
+		return true
+	}
+	r.stuck = stuck{}
 	r.skip(seg, err)
 	return false
 }

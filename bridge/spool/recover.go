@@ -34,11 +34,16 @@ func (s *Spool) load() error {
 	}
 	s.given = s.acked.Seq
 	s.next = s.given + 1
-	found := s.readEarlier(paths)
+	found, err := s.readEarlier(paths)
+	if err != nil {
+		return err
+	}
 	for i, e := range found {
 		// Each run starts a segment and cuts the last one of the run before, so
 		// only the newest can have been torn by a crash.
-		s.takeOver(e, i == len(found)-1, paths)
+		if err := s.takeOver(e, i == len(found)-1, paths); err != nil {
+			return err
+		}
 	}
 	s.next = max(s.next, s.given+1)
 	s.tail.Store(s.acked.Seq) // unless there is a log that can tell
@@ -63,19 +68,23 @@ type earlier struct {
 }
 
 // readEarlier reads segments, and puts them into the order of their sequences.
-// A file that cannot be read stays where it is: another start may read it.
-func (s *Spool) readEarlier(paths []string) []earlier {
+// A file that cannot be read stays where it is: another start may read it. Its error is
+// that of a process or machine that is short of something, and no fault of a file.
+func (s *Spool) readEarlier(paths []string) ([]earlier, error) {
 	var found []earlier
 	for _, path := range paths {
 		seg, torn, err := readSegment(s.disk, path)
-		if err == nil {
+		switch {
+		case err == nil:
 			found = append(found, earlier{seg, torn})
-			continue
+		case exhausted(err):
+			return nil, err
+		default:
+			s.leaveUnread(seg, err)
 		}
-		s.leaveUnread(seg, err)
 	}
 	slices.SortStableFunc(found, func(a, b earlier) int { return cmp.Compare(a.header.first, b.header.first) })
-	return found
+	return found, nil
 }
 
 // leaveUnread keeps seg out of the log. Its name gives its first record, if it is a file at all.
@@ -90,8 +99,9 @@ func (s *Spool) leaveUnread(seg *segment, cause error) {
 	}
 }
 
-// takeOver adds a segment to the log, behind those that begin before it.
-func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
+// takeOver adds a segment to the log, behind those that begin before it. Its error is as
+// that of readEarlier.
+func (s *Spool) takeOver(e earlier, newest bool, paths []string) error {
 	seg := e.segment
 	if seg.damage != nil && e.torn && (newest || seg.size.Load() == headerSize) {
 		s.opts.Log.Info("spool: the last write before a crash is incomplete and cut off",
@@ -100,9 +110,12 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
 	}
 	if seg.damage != nil {
 		err := s.salvage(seg, paths)
+		if exhausted(err) {
+			return err
+		}
 		if err != nil && seg.size.Load() <= headerSize {
 			s.leaveUnread(seg, err)
-			return
+			return nil
 		}
 		if err != nil {
 			s.opts.Log.Warn("spool: a damaged segment cannot be looked into", "segment", seg.path, "error", err)
@@ -123,7 +136,7 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
 		if err := s.discard(seg); err != nil {
 			s.opts.Log.Warn("spool: a file without a readable record is in the way", "error", err)
 		}
-		return
+		return nil
 	}
 	if name := nameSequence(seg.path); name != seg.header.first {
 		s.opts.Log.Warn("spool: a segment has another name than its header says, which is believed",
@@ -136,6 +149,7 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) {
 	}
 	s.segments = append(s.segments, seg)
 	s.bytes += seg.size.Load()
+	return nil
 }
 
 // overlap says when sequences of seg are those of another run in a segment

@@ -92,6 +92,9 @@ func readSegment(d disk, path string) (seg *segment, torn bool, err error) {
 	if errors.Is(err, errEnd) {
 		return seg, false, nil
 	}
+	if exhausted(err) {
+		return seg, false, fmt.Errorf("read segment: %w", err)
+	}
 	seg.damage = err
 	return seg, errors.Is(err, ErrCorrupt) && tornOff(f, length, seg), nil
 }

@@ -84,7 +84,8 @@ type Spool struct {
 
 // Open reads the log in o.Dir and starts a new segment. Damage never makes it
 // fail, and neither does a disk that is full or failing: then appends fail until
-// it recovers, and Stats says why. A folder it may not use does.
+// it recovers, and Stats says why. A folder it may not use does, and so does a lack of
+// files or memory to read what is there: without it, its events would be passed over.
 func Open(o Options) (*Spool, error) {
 	s, err := openOn(osDisk{}, o)
 	if err != nil {
@@ -110,7 +111,9 @@ func openOn(d disk, o Options) (*Spool, error) {
 		return nil, fmt.Errorf("spool folder: %w; it has to be a folder that the bridge's user may read and write", err)
 	}
 	var err error
-	if s.cursor, s.acked, err = openCursor(d, o.Dir); err != nil {
+	if s.cursor, s.acked, err = openCursor(d, o.Dir); exhausted(err) {
+		return nil, err
+	} else if err != nil {
 		o.Log.Error("spool: how far JetStream has acked is unknown; everything kept is sent again", "error", err)
 	}
 	s.ackedSeq.Store(s.acked.Seq)
