@@ -16,6 +16,7 @@ type disk interface {
 	List(dir string) ([]string, error)            // names, sorted
 	Open(path string, flag int) (diskFile, error) // flags of the os package; only regular files
 	Rename(from, to string) error                 // replaces to
+	Link(path, also string) error                 // another name for the same file
 	Remove(path string) error
 	SyncDir(dir string) error // makes the names in dir survive a power cut
 }
@@ -39,6 +40,7 @@ type osDisk struct{}
 
 func (osDisk) MakeDir(dir string) error     { return os.MkdirAll(dir, 0o700) }
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) Link(path, also string) error { return os.Link(path, also) }
 func (osDisk) Remove(path string) error     { return os.Remove(path) }
 
 func (osDisk) List(dir string) ([]string, error) {

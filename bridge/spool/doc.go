@@ -57,8 +57,8 @@
 // checksum or the first record proves it. A file that cannot be read at all stays
 // until the next start, or until records behind it are acked: then it is set aside.
 // Open fails where process or machine lack what it takes to read (open files, memory):
-// that says nothing of the files, and the next start may read them. What an earlier
-// run may have left unsynced is synced with the first sync of the new one.
+// that says nothing of the files, and the next start may read them. What earlier
+// runs may have left unsynced is synced as soon as the new one runs.
 //
 // # A disk in trouble
 //
@@ -81,6 +81,9 @@
 //     kernel has dropped from memory too cannot be copied: they are damage. A
 //     process that ends before it worked has told so by SyncError and Close; the
 //     next one takes the kernel's word for what it reads.
+//   - A segment of an earlier run that cannot be opened or synced is tried, and
+//     written again, in the same way; SyncError and Close say so, and this run's own
+//     records do not wait for it. The original of a damaged one is set aside.
 //
 // # Speed
 //

@@ -257,6 +257,36 @@ func TestFailedFsync(t *testing.T) {
 	}
 }
 
+// A segment that rotates out while its fsync fails is written again once, like any other.
+func TestFailedFsyncOfASegmentThatRotatesOut(t *testing.T) {
+	d := newMemDisk()
+	s := still(t, d, Options{})
+	mustAppend(t, s, "one")
+	seg := s.active
+	s.mu.Lock()
+	err := s.rotateLocked()
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.syncer.mu.Lock()
+	_ = s.syncer.abandon(s, seg, syscall.EIO)
+	s.syncer.mu.Unlock()
+	copies := 0
+	d.setFail(func(op, path string) error {
+		if op == "create" && strings.HasSuffix(path, rewriteSuffix) {
+			copies++
+		}
+		return nil
+	})
+	for range 3 {
+		s.tend()
+	}
+	if st := s.Stats(); st.SyncError != "" || copies != 1 {
+		t.Errorf("%d copies, %q", copies, st.SyncError)
+	}
+}
+
 // While a disk refuses to sync, it is not given one new segment after the other.
 func TestFailingFsyncsDoNotMultiplySegments(t *testing.T) {
 	d := newMemDisk()

@@ -26,7 +26,8 @@ func (s *Spool) keepHouse() {
 		case <-s.quit:
 			return
 		case <-due:
-			s.reportSync(s.syncer.sync(s))
+			_ = s.syncer.sync(s)
+			s.reportSync()
 		case <-s.kick:
 			s.tend()
 		case now := <-clean.C:
@@ -46,13 +47,19 @@ func (s *Spool) tend() {
 	if err := s.prepare(); err != nil {
 		s.opts.Log.Warn("spool: the next segment is not prepared and will be made when it is needed", "error", err)
 	}
+	_ = s.settle()
+	s.reportSync()
+}
+
+// settle brings everything to the disk that is to be there and is not.
+func (s *Spool) settle() error {
 	err := s.rewriteAbandoned()
 	if err == nil && s.syncer.mode == SyncOff {
 		err = s.syncer.settleSealed(s)
 	} else if err == nil {
 		err = s.syncer.sync(s)
 	}
-	s.reportSync(err)
+	return errors.Join(err, s.settleInherited())
 }
 
 func (s *Spool) reportDiscard(err error) {
@@ -61,8 +68,9 @@ func (s *Spool) reportDiscard(err error) {
 	}
 }
 
-// reportSync logs the first failure of a row of them; Stats shows all.
-func (s *Spool) reportSync(err error) {
+// reportSync logs the first failed sync of a row of them; Stats shows all.
+func (s *Spool) reportSync() {
+	_, err := s.syncer.report()
 	if err != nil && !s.syncFailing {
 		s.opts.Log.Error("spool: fsync failed; what was answered since the last one would not survive a power cut until it is written again", "error", err)
 	}

@@ -185,11 +185,7 @@ func (m *machine) cutPower(rt *rapid.T) {
 }
 
 func (m *machine) sync() {
-	err := m.s.rewriteAbandoned()
-	if err == nil {
-		err = m.s.syncer.sync(m.s)
-	}
-	if err == nil {
+	if m.s.settle() == nil {
 		m.promise()
 	}
 }

@@ -131,6 +131,20 @@ func (d *memDisk) Rename(from, to string) error {
 	return nil
 }
 
+func (d *memDisk) Link(path, also string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.op("link", path); err != nil {
+		return err
+	}
+	if d.names[path] == nil || d.names[also] != nil {
+		return &fs.PathError{Op: "link", Path: path, Err: fs.ErrExist}
+	}
+	d.names[also] = d.names[path]
+	d.changed()
+	return nil
+}
+
 func (d *memDisk) Remove(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,11 +141,7 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) error {
 		s.opts.Log.Warn("spool: a segment has another name than its header says, which is believed",
 			"segment", seg.path, "first", seg.header.first)
 	}
-	if seg.damage == nil {
-		s.resume(seg)
-	} else {
-		s.secure(seg)
-	}
+	s.inherited = append(s.inherited, &inherited{segment: seg})
 	s.segments = append(s.segments, seg)
 	s.bytes += seg.size.Load()
 	return nil
@@ -217,34 +212,6 @@ func (s *Spool) missing(after, until uint64) {
 		"events", until-after, "after", after, "until", until)
 }
 
-// resume leaves seg to the syncer as if it had just been sealed: a killed run has
-// neither given back its reserved room nor synced its last records, and what a
-// crash has torn is to be off the disk before the log goes on behind it.
-func (s *Spool) resume(seg *segment) {
-	f, err := s.disk.Open(seg.path, os.O_RDWR)
-	if err != nil {
-		s.opts.Log.Warn("spool: a segment of an earlier run cannot be synced or cut to its size", "error", err)
-		return
-	}
-	seg.file = f
-	s.sealed = append(s.sealed, seg)
-}
-
-// secure syncs what a killed run may have left of a damaged segment in the kernel.
-// The file stays as it is, so it is not cut, and not written again when that fails.
-func (s *Spool) secure(seg *segment) {
-	if s.syncer.mode == SyncOff {
-		return
-	}
-	f, err := s.disk.Open(seg.path, os.O_RDWR)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	if err != nil {
-		s.opts.Log.Warn("spool: a damaged segment of an earlier run cannot be synced; a power cut may take more of it", "segment", seg.path, "error", err)
-	}
-}
-
 // discard takes the segment out of the folder: deleted, or set aside under
 // another name when it holds bytes that nobody has read.
 func (s *Spool) discard(seg *segment) error {
@@ -254,12 +221,16 @@ func (s *Spool) discard(seg *segment) error {
 		}
 		return nil
 	}
-	aside := fmt.Sprintf("%s.%d%s", seg.path, time.Now().UnixNano(), damagedSuffix)
-	if err := s.disk.Rename(seg.path, aside); err != nil {
+	if err := s.disk.Rename(seg.path, asidePath(seg)); err != nil {
 		return fmt.Errorf("set a damaged segment aside: %w", err)
 	}
 	s.mu.Lock()
 	s.quarantined++
 	s.mu.Unlock()
 	return nil
+}
+
+// asidePath is a name for seg that no other file has.
+func asidePath(seg *segment) string {
+	return fmt.Sprintf("%s.%d%s", seg.path, time.Now().UnixNano(), damagedSuffix)
 }

@@ -26,16 +26,7 @@ func (s *Spool) rewriteAbandoned() error {
 		seg := y.abandoned[0]
 		y.mu.Unlock()
 
-		err := s.rewrite(seg)
-		if errors.Is(err, errUnreadable) {
-			s.mu.Lock()
-			seg.damage = err
-			s.mu.Unlock()
-			s.opts.Log.Error("spool: a segment whose fsync failed cannot be written again; what is readable is forwarded and the file is kept",
-				"segment", seg.path, "error", err)
-			err = nil
-		}
-		if err != nil {
+		if err := s.writeAgain(seg); err != nil {
 			return y.result(err)
 		}
 		y.mu.Lock()
@@ -47,12 +38,28 @@ func (s *Spool) rewriteAbandoned() error {
 	}
 }
 
+// writeAgain is rewrite, but for a segment that does not read back: that one is damaged
+// and stays as it is.
+func (s *Spool) writeAgain(seg *segment) error {
+	err := s.rewrite(seg)
+	if !errors.Is(err, errUnreadable) {
+		return err
+	}
+	s.mu.Lock()
+	seg.damage = err
+	s.mu.Unlock()
+	s.opts.Log.Error("spool: a segment whose fsync failed cannot be written again; what is readable is forwarded and the file is kept",
+		"segment", seg.path, "error", err)
+	return nil
+}
+
 // rewrite copies the records of seg into a new file, makes that durable, and
 // puts it in the place of the old one. The two are equal byte by byte, so a reader
-// that has the old one open goes on in it, and a crash leaves one or the other.
+// that has the old one open goes on in it, and a crash leaves one or the other. A damaged
+// one is equal up to its damage, and kept under another name.
 func (s *Spool) rewrite(seg *segment) error {
 	s.mu.Lock()
-	kept := slices.Contains(s.segments, seg)
+	kept, damaged := slices.Contains(s.segments, seg), seg.damage != nil
 	s.mu.Unlock()
 	if !kept { // acked and removed meanwhile
 		return nil
@@ -71,7 +78,9 @@ func (s *Spool) rewrite(seg *segment) error {
 	if err == nil {
 		err = to.Sync()
 	}
-	if err = errors.Join(err, to.Close()); err == nil {
+	if err = errors.Join(err, to.Close()); err == nil && damaged {
+		err = s.replaceDamaged(seg, path)
+	} else if err == nil {
 		err = s.disk.Rename(path, seg.path)
 	}
 	if err != nil {
@@ -84,27 +93,44 @@ func (s *Spool) rewrite(seg *segment) error {
 	return nil
 }
 
-// copyRecords copies the bytes of seg and checks every record on the way.
+// replaceDamaged puts the copy at path in the place of seg, and keeps the original for
+// what stands behind its damage.
+func (s *Spool) replaceDamaged(seg *segment, path string) error {
+	aside := asidePath(seg)
+	if err := s.disk.Link(seg.path, aside); err != nil {
+		return err
+	}
+	if err := s.disk.Rename(path, seg.path); err != nil {
+		return errors.Join(err, s.disk.Remove(aside))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg.damage = nil
+	s.quarantined++
+	return nil
+}
+
+// copyRecords writes what seg is known to hold, and checks every record on the way.
 func copyRecords(to io.WriterAt, from io.ReaderAt, seg *segment) error {
-	size := seg.size.Load()
-	w := &errWriter{w: io.NewOffsetWriter(to, 0)}
-	r := bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(from, 0, size), w), 1<<20)
-	head := make([]byte, headerSize)
-	_, err := io.ReadFull(r, head)
-	whole := int64(0)
-	if err == nil {
-		var h header
-		if h, err = decodeHeader(head); err == nil && h.salt != seg.header.salt {
-			err = fmt.Errorf("%w: another segment's header", ErrCorrupt)
-		}
+	size, h := seg.size.Load(), seg.header
+	head := h.encode() // the one in the file may be damaged
+	if h.salt != seg.header.salt {
+		return fmt.Errorf("%w: its header cannot be written as it was", errUnreadable)
 	}
-	if err == nil {
-		if whole, _, err = scan(r, seg.header); errors.Is(err, errEnd) {
-			err = nil
-		}
+	if _, err := to.WriteAt(head, 0); err != nil {
+		return err
 	}
+	w := &errWriter{w: io.NewOffsetWriter(to, headerSize)}
+	r := bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(from, headerSize, size-headerSize), w), 1<<20)
+	whole, _, err := scan(r, h)
 	if w.err != nil {
 		return w.err
+	}
+	if exhausted(err) {
+		return err
+	}
+	if errors.Is(err, errEnd) {
+		err = nil
 	}
 	if err == nil && whole != size {
 		err = io.ErrUnexpectedEOF

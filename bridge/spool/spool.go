@@ -79,7 +79,8 @@ type Spool struct {
 	quit     chan struct{}
 	janitor  sync.WaitGroup
 
-	syncFailing bool // the last sync failed; the janitor's own
+	inherited   []*inherited // of segments; filled by Open, and the janitor's own from then on
+	syncFailing bool         // the last sync failed; the janitor's own
 }
 
 // Open reads the log in o.Dir and starts a new segment. Damage never makes it
@@ -118,14 +119,14 @@ func openOn(d disk, o Options) (*Spool, error) {
 	}
 	s.ackedSeq.Store(s.acked.Seq)
 	if err := s.load(); err != nil {
-		return nil, errors.Join(err, s.giveUp())
+		return nil, errors.Join(err, s.cursor.close())
 	}
 	s.ages.note(s.tail.Load(), time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.rotateLocked(); err != nil {
 		if !passing(err) {
-			return nil, errors.Join(err, s.giveUp())
+			return nil, errors.Join(err, s.cursor.close())
 		}
 		s.trouble = err
 		o.Log.Error("spool: takes no events until its disk recovers", "error", err)
@@ -135,15 +136,6 @@ func openOn(d disk, o Options) (*Spool, error) {
 		reserve(s.active.file, o.SegmentBytes, headerSize)
 	}
 	return s, nil
-}
-
-// giveUp closes what an Open that fails has opened.
-func (s *Spool) giveUp() error {
-	err := s.cursor.close()
-	for _, seg := range s.sealed {
-		err = errors.Join(err, seg.file.Close())
-	}
-	return err
 }
 
 func (o Options) withDefaults() Options {

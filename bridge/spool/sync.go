@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,6 +42,7 @@ type syncer struct {
 
 	statMu sync.Mutex // never held while the disk works, so that a report does not wait for it
 	err    error      // of the last sync, and as long as a segment is abandoned
+	behind error      // why segments of earlier runs are not settled
 	stats  SyncStats
 }
 
@@ -162,6 +165,7 @@ func (y *syncer) settleSealed(s *Spool) error {
 // by the janitor. y.mu is held.
 func (y *syncer) abandon(s *Spool, seg *segment, cause error) error {
 	s.mu.Lock()
+	s.sealed = slices.DeleteFunc(s.sealed, func(sealed *segment) bool { return sealed == seg }) // it rotated out meanwhile
 	if s.active == seg {
 		s.active = nil
 		if !s.closed {
@@ -176,11 +180,11 @@ func (y *syncer) abandon(s *Spool, seg *segment, cause error) error {
 	return y.result(err)
 }
 
-// finish is the last sync, with one attempt to write abandoned segments again.
+// finish is the last sync, with one attempt to write again what a sync of failed.
 func (y *syncer) finish(s *Spool) error {
 	var err error
 	for range 2 {
-		if err = y.sync(s); err == nil {
+		if err = errors.Join(y.sync(s), s.settleInherited()); err == nil {
 			return nil
 		}
 		if failed := s.rewriteAbandoned(); failed != nil {
@@ -208,8 +212,16 @@ func (y *syncer) result(err error) error {
 	return err
 }
 
+// inheritedResult keeps err as why segments of earlier runs are not settled.
+func (y *syncer) inheritedResult(err error) {
+	y.statMu.Lock()
+	defer y.statMu.Unlock()
+	y.behind = err
+}
+
+// report returns what was counted, and why not everything is on the disk.
 func (y *syncer) report() (SyncStats, error) {
 	y.statMu.Lock()
 	defer y.statMu.Unlock()
-	return y.stats, y.err
+	return y.stats, cmp.Or(y.err, y.behind)
 }
