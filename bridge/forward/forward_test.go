@@ -147,6 +147,24 @@ func TestStreamComesLater(t *testing.T) {
 	})
 }
 
+// An event that may be too large goes by itself, between batches, and that is no trouble.
+func TestLargeEventsBetweenBatches(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, bridgetest.StartNATS(t))
+	createStream(t, r.nats, eventsStream(true))
+	large := strings.Repeat("x", 1_048_000-100) // the other fields are some 80 bytes
+	for range 10 {
+		r.events(5)
+		r.event(large)
+	}
+	r.start(0)
+	r.drain()
+	if st := r.fwd.Stats(); st.Acked != 60 || st.Dead != 0 || st.Failures != 0 || st.Resent != 0 || !st.Batching {
+		t.Errorf("stats %+v", st)
+	}
+	r.nats.Messages(subjects.StreamEvents, 60)
+}
+
 func TestPoisonGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {

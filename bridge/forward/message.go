@@ -42,6 +42,7 @@ func (m *message) build(rec []byte, id string) error {
 			subjects.HeaderContentType: {subjects.ContentType},
 		}
 	}
+	m.Reply, m.Sub = "", nil // a publisher may have set them
 	m.id[0] = id
 	set(&m.Subject, env.Subject)
 	set(&m.source[0], env.Source)

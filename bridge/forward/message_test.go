@@ -35,6 +35,7 @@ func TestMessageBuiltAnew(t *testing.T) {
 		if !reflect.DeepEqual(&reused.Msg, fresh) {
 			t.Errorf("%d: %v\nwant %v", i, reused.Msg, fresh)
 		}
+		reused.Reply = "_INBOX.of.a.batch" // as its publisher does
 	}
 }
 
