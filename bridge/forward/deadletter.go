@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,19 +48,38 @@ func (g *graveyard) add(letter deadLetter) error {
 	if err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("dead letter: %w", err)
-	}
-	if g.size()+int64(len(line)) < g.max {
-		err = AppendLines(f, append(line, '\n'))
-	} else {
-		err = errDeadFull
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("dead letter: %w", err)
+	line = append(line, '\n')
+	for there := false; !there; {
+		if there, err = g.write(line); err != nil {
+			return fmt.Errorf("dead letter: %w", err)
+		}
 	}
 	return nil
+}
+
+// write appends line to the file, and reports whether that is still there. A redrive that
+// moved it away meanwhile may have read it to its end before, and remove it.
+func (g *graveyard) write(line []byte) (there bool, err error) {
+	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if g.size()+int64(len(line)) > g.max {
+		return false, errDeadFull
+	}
+	if err := AppendLines(f, line); err != nil {
+		return false, err
+	}
+	written, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(g.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(written, now), err
 }
 
 // size is that of the file, 0 when there is none.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -46,6 +48,50 @@ func TestLettersBeginOnTheirOwnLine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A redrive takes the file away at any time, reads it to its end and removes it. Every letter
+// is in what it has read, or in the file that is left.
+func TestLettersDuringRedrives(t *testing.T) {
+	const letters = 80
+	dir := t.TempDir()
+	g := graveyard{filepath.Join(dir, "dead"), maxDeadBytes}
+	var read bytes.Buffer
+	redrive := func() {
+		if os.Rename(g.path, g.path+".taken") != nil {
+			return // there is none
+		}
+		content, err := os.ReadFile(g.path + ".taken")
+		if err := errors.Join(err, os.Remove(g.path+".taken")); err != nil {
+			t.Error(err)
+		}
+		read.Write(content)
+	}
+	done := make(chan struct{})
+	var redrives sync.WaitGroup
+	redrives.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				redrive()
+			}
+		}
+	})
+	for i := range letters {
+		if err := g.add(deadLetter{ID: "a-" + strconv.Itoa(i), Record: []byte("x")}); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	redrives.Wait()
+	redrive()
+	for i := range letters {
+		if !strings.Contains(read.String(), `"a-`+strconv.Itoa(i)+`"`) {
+			t.Errorf("letter %d is lost", i)
+		}
 	}
 }
 

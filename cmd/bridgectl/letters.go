@@ -109,7 +109,8 @@ func (b *letterBox) takeLocked(archive *os.File, each func([]byte) ([]byte, bool
 	var rest []byte // a line that has no end yet
 	for {
 		// Once more after the last line: the bridge may have been about to write
-		// to the file when it was moved.
+		// to the file when it was moved. What it writes later it writes again, to
+		// the new file.
 		more, err := io.ReadAll(f)
 		if err != nil {
 			return err
