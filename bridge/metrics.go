@@ -93,7 +93,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 			counter(fallback, m.b.answers.counts.fallback[call].Load(), call.String())
 		}
 	}
-	counter(desc("events_lost_total", "Events answered but not kept: the spool took none or lost them to damage, or the dead-letter file was full."), m.b.lost())
+	counter(desc("events_lost_total", "Events answered but not kept: the spool took none or lost them to damage, or NATS will never take them and the dead-letter file took no more."), m.b.lost())
 	counter(desc("requests_rejected_total", "Webhooks answered 503, because the spool took no event."), m.b.answers.counts.rejected.Load())
 	s := m.b.receiver.Stats()
 	refused := desc("http_refused_total", "HTTP requests and connections that never became a webhook, by reason.", "reason")

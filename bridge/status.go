@@ -74,7 +74,7 @@ func (b *Bridge) status() any {
 }
 
 // lost is how many events were answered and are gone: the spool took none or has lost
-// it to damage, or NATS takes it never and the dead-letter file is full.
+// it to damage, or NATS takes it never and the dead-letter file neither.
 func (b *Bridge) lost() uint64 {
 	return b.answers.counts.lost.Load() + b.spool.Stats().Lost + b.forwarder.Stats().Lost
 }
@@ -158,8 +158,12 @@ func (b *Bridge) forwardReady() admin.Check {
 		c.Degraded = true
 		c.Detail += fmt.Sprintf("; %d bytes of dead letters: see bridgectl spool redrive", f.DeadBytes)
 		if f.Lost > 0 {
-			c.Detail += fmt.Sprintf(", %d more events were lost because their file was full", f.Lost)
+			c.Detail += fmt.Sprintf(", %d more events were lost because their file took no more", f.Lost)
 		}
+	}
+	if f.DeadError != "" {
+		c.Degraded = true
+		c.Detail += fmt.Sprintf("; dead letters cannot be kept, %d events were lost: %s", f.Lost, f.DeadError)
 	}
 	return c
 }

@@ -238,7 +238,7 @@ func TestDeadLettersShow(t *testing.T) {
 	server.Messages(subjects.StreamEvents, 1)
 	bridgetest.Eventually(t, "the loss shows", func() bool {
 		_, text := b.Admin("/readyz?verbose")
-		return strings.Contains(text, "1 more events were lost because their file was full")
+		return strings.Contains(text, "1 more events were lost because their file took no more")
 	})
 	if _, text := b.Admin("/metrics"); !strings.Contains(text, "\nbridge_events_lost_total 1\n") || !strings.Contains(text, "\nbridge_forward_dead_letters_bytes 2.68435456e+08\n") {
 		t.Error("the metrics do not tell")
@@ -251,6 +251,17 @@ func TestDeadLettersShow(t *testing.T) {
 	}
 	if _, text := b.Admin("/readyz?verbose"); !strings.Contains(text, "[+] forward ok") {
 		t.Error(text)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil { // it cannot be written
+		t.Fatal(err)
+	}
+	b.Post(tooLarge)
+	bridgetest.Eventually(t, "the failure shows", func() bool {
+		_, text := b.Admin("/readyz?verbose")
+		return strings.Contains(text, "[~] forward degraded: ") && strings.Contains(text, "dead letters cannot be kept")
+	})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // Whatever a crash has left at the end of the file, a letter is a line of its own.
@@ -93,6 +97,52 @@ func TestLettersDuringRedrives(t *testing.T) {
 			t.Errorf("letter %d is lost", i)
 		}
 	}
+}
+
+// A file that takes nothing holds the queue for a minute. Then events are lost until it does.
+func TestBury(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "missing")
+		log := &cursorLog{}
+		f := &Forwarder{log: log, dead: graveyard{filepath.Join(dir, "dead"), maxDeadBytes}, logger: slog.New(slog.DiscardHandler)}
+		seq := uint64(0)
+		bury := func() error {
+			seq++
+			return f.bury(&entry{seq: seq, spoolID: "own", cause: errRecord})
+		}
+		hold := func() {
+			t.Helper()
+			for began := time.Now(); time.Since(began) < buryFor; time.Sleep(maxBackoff) {
+				if err := bury(); !errors.Is(err, fs.ErrNotExist) {
+					t.Fatalf("after %s: %v", time.Since(began), err)
+				}
+				seq-- // it is tried again
+			}
+		}
+		want := func(acked, lost, dead uint64) {
+			t.Helper()
+			if st := f.Stats(); log.seq != acked || st.Lost != lost || st.Dead != dead || (st.DeadError == "") != (f.unburied == unburied{}) {
+				t.Errorf("acked %d, %+v", log.seq, st)
+			}
+		}
+		hold()
+		want(0, 0, 0)
+		for range 3 {
+			if err := bury(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(3, 3, 0)
+		time.Sleep(time.Hour) // no poison comes
+		hold()
+		want(3, 3, 0)
+		if err := errors.Join(os.Mkdir(dir, 0o700), bury(), os.RemoveAll(dir)); err != nil {
+			t.Fatal(err)
+		}
+		want(4, 3, 1)
+		hold()
+		want(4, 3, 1)
+	})
 }
 
 // The file never grows beyond its bound, and takes letters again when it is moved away.

@@ -91,7 +91,8 @@ func publishable(subject string) bool {
 }
 
 // bury puts e into the dead-letter file and moves the cursor behind it. When the file is
-// full, the event is lost: whatever publishers send, the queue goes on.
+// full, or has taken nothing for a while, the event is lost: whatever publishers send, the
+// queue goes on.
 func (f *Forwarder) bury(e *entry) error {
 	letter := deadLetter{Record: e.record}
 	if e.msg != nil {
@@ -101,10 +102,17 @@ func (f *Forwarder) bury(e *entry) error {
 	err := f.dead.add(letter)
 	switch {
 	case errors.Is(err, errDeadFull):
-		f.lose(letter.ID, e.cause)
+		f.lose(letter.ID, e.cause, err)
 	case err != nil:
-		return err
+		text := err.Error()
+		f.counters.deadErr.Store(&text)
+		if !f.unburied.goOn(time.Now()) {
+			return err
+		}
+		f.lose(letter.ID, e.cause, err)
 	default:
+		f.unburied = unburied{}
+		f.counters.deadErr.Store(nil)
 		f.counters.dead.Add(1)
 		f.logger.Error("forward: NATS will never take this event; it is in the dead-letter file",
 			"id", letter.ID, "file", f.dead.path, "reason", e.cause)
@@ -112,15 +120,31 @@ func (f *Forwarder) bury(e *entry) error {
 	return f.passed(e.seq)
 }
 
+// buryFor is how long the queue waits for a dead-letter file that takes nothing.
+const buryFor = time.Minute
+
+// unburied is the time during which the dead-letter file has taken nothing.
+type unburied struct{ since, last time.Time }
+
+// goOn notes another letter that was not taken, and reports whether the queue has waited
+// long enough: for all of them together, or publishers could make it wait for each.
+func (u *unburied) goOn(now time.Time) bool {
+	if now.Sub(u.last) > buryFor { // another trouble
+		u.since = now
+	}
+	u.last = now
+	return now.Sub(u.since) >= buryFor
+}
+
 // tellLossEvery is how often the log tells of events that are lost; metrics tell of each.
 const tellLossEvery = time.Minute
 
-// lose counts an event for which there is no room among the dead letters.
-func (f *Forwarder) lose(id string, cause error) {
+// lose counts an event that the dead-letter file does not take.
+func (f *Forwarder) lose(id string, cause, err error) {
 	n := f.counters.lost.Add(1)
 	if now := time.Now(); now.Sub(f.mourned) >= tellLossEvery {
 		f.mourned = now
-		f.logger.Error("forward: NATS will never take this event, and it is lost: the dead-letter file is full; see bridgectl spool redrive, or move the file away",
-			"id", id, "file", f.dead.path, "lost", n, "reason", cause)
+		f.logger.Error("forward: NATS will never take this event, and it is lost, because the dead-letter file does not take it; when that is full see bridgectl spool redrive, or move it away",
+			"id", id, "file", f.dead.path, "lost", n, "reason", cause, "error", err)
 	}
 }

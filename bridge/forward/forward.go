@@ -109,6 +109,7 @@ type Forwarder struct {
 	published time.Time // when the last publish began
 	stream    streamState
 	batches   batching
+	unburied  unburied
 	mourned   time.Time // when the log last told of a lost event
 }
 
