@@ -2,9 +2,12 @@ package spool
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -58,6 +61,43 @@ func TestAppendsGoOnDuringAnFsync(t *testing.T) {
 	close(d.gate)
 	if err := errors.Join(<-done, s.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// With SyncInterval a power cut takes what is younger than the interval, and no more. With
+// SyncOff nothing is synced while the spool runs.
+func TestSyncedEveryInterval(t *testing.T) {
+	const interval = 30 * time.Millisecond // not that of the janitor's other work
+	for _, c := range []struct {
+		name   string
+		mode   SyncMode
+		synced bool
+	}{{"interval", SyncInterval, true}, {"off", SyncOff, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newMemDisk()
+				s := still(t, d, Options{Sync: c.mode, SyncInterval: interval})
+				s.janitor.Go(s.keepHouse)
+				synctest.Wait() // what is to be done at the start
+				for i := range 5 {
+					mustAppend(t, s, fmt.Sprint("event ", i))
+					time.Sleep(interval)
+					synctest.Wait()
+					for seed := range uint64(20) {
+						after := still(t, d.powerCut(rand.New(rand.NewPCG(seed, 0))), Options{})
+						if got := len(drain(t, after.Reader())); c.synced && got != i+1 {
+							t.Errorf("seed %d: %d of %d events are left", seed, got, i+1)
+						}
+					}
+					if n := d.count("sync"); (n > i) != c.synced || !c.synced && n > 0 {
+						t.Errorf("%d syncs after %d intervals", n, i+1)
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
 	}
 }
 
