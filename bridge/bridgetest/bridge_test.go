@@ -1,6 +1,7 @@
 package bridgetest_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -128,6 +129,46 @@ func TestStatus(t *testing.T) {
 	if code, text := b.Admin("/debug/pprof/goroutine?debug=1"); code != http.StatusOK || !strings.Contains(text, "goroutine profile") {
 		t.Errorf("profiles: %d %.100s", code, text)
 	}
+}
+
+// The spool syncs as its variables say: before each answer, each interval, or not at all.
+func TestSpoolSync(t *testing.T) {
+	server := bridgetest.StartNATS(t)
+	for _, c := range []struct {
+		env  []string
+		want func(syncs, posts uint64, took time.Duration) bool
+	}{
+		{[]string{"BRIDGE_SPOOL_SYNC=always"}, func(syncs, posts uint64, _ time.Duration) bool { return syncs >= posts }},
+		// The janitor syncs what it finds every second, too.
+		{[]string{"BRIDGE_SPOOL_SYNC=interval", "BRIDGE_SPOOL_SYNC_INTERVAL=1h"}, func(syncs, _ uint64, took time.Duration) bool {
+			return syncs <= 2+uint64(took/time.Second)
+		}},
+		{[]string{"BRIDGE_SPOOL_SYNC=off"}, func(syncs, _ uint64, _ time.Duration) bool { return syncs == 0 }},
+	} {
+		t.Run(strings.Join(c.env, " "), func(t *testing.T) {
+			b := bridgetest.StartBridge(t, server, c.env...)
+			began, before := time.Now(), fsyncs(t, b)
+			for posts := uint64(1); time.Since(began) < 500*time.Millisecond || posts <= 5; posts++ {
+				b.Post("call=done&name=x&addr=192.0.2.1")
+				if syncs := fsyncs(t, b) - before; !c.want(syncs, posts, time.Since(began)) {
+					t.Fatalf("%d syncs after %d events in %s", syncs, posts, time.Since(began))
+				}
+			}
+		})
+	}
+}
+
+// fsyncs is how often the spool of b forced events to the disk, as /status tells.
+func fsyncs(t *testing.T, b *bridgetest.Bridge) uint64 {
+	t.Helper()
+	_, text := b.Admin("/status")
+	var status struct {
+		Spool struct{ Fsync struct{ Count uint64 } }
+	}
+	if err := json.Unmarshal([]byte(text), &status); err != nil {
+		t.Fatal(err)
+	}
+	return status.Spool.Fsync.Count
 }
 
 // A rule that was pushed with a TTL ends by itself, and a deleted one at once.
