@@ -36,7 +36,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -48,8 +47,6 @@ const (
 	defaultWindow     = 1024
 	defaultCheckEvery = 30 * time.Second
 	defaultAckTimeout = 5 * time.Second // a lost ack must not hold its place for ever
-	firstBackoff      = 100 * time.Millisecond
-	maxBackoff        = 5 * time.Second
 	drainPoll         = 5 * time.Millisecond
 )
 
@@ -172,7 +169,7 @@ func (f *Forwarder) Close() error {
 
 // run forwards until Close, beginning again after each failure.
 func (f *Forwarder) run(ctx context.Context) {
-	backoff := firstBackoff
+	var waits backoff
 	for {
 		before := f.log.Acked()
 		err := f.forward(ctx)
@@ -182,25 +179,12 @@ func (f *Forwarder) run(ctx context.Context) {
 		if err = f.offline(err); err == nil {
 			continue // time to look at the stream again
 		}
-		if f.log.Acked() > before {
-			backoff = firstBackoff
-		}
-		if n := f.counters.failed(err); backoff == firstBackoff || n == 1 {
+		f.counters.failed(err)
+		wait, first := waits.after(f.log.Acked() > before)
+		if first {
 			f.logger.Warn("forward: events wait in the spool", "error", err)
 		}
-		f.pause(ctx, backoff/2+rand.N(backoff)) //nolint:gosec // jitter
-		backoff = min(2*backoff, maxBackoff)
-	}
-}
-
-// pause waits for d, or until there is a reason to try sooner.
-func (f *Forwarder) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-f.connected:
-	case <-t.C:
+		f.pause(ctx, wait)
 	}
 }
 

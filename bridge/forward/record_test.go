@@ -2,12 +2,9 @@ package forward
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 func TestRecordRoundTrip(t *testing.T) {
@@ -37,29 +34,6 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Errorf("an unknown version was read: %v", err)
 		}
 	}
-}
-
-func TestPauseEndsEarly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		connected := make(chan struct{}, 1)
-		f := &Forwarder{connected: connected}
-		began := time.Now()
-		connected <- struct{}{}
-		f.pause(t.Context(), time.Hour)
-		if waited := time.Since(began); waited != 0 {
-			t.Errorf("waited %s although NATS is connected", waited)
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		f.pause(ended, time.Hour)
-		if waited := time.Since(began); waited != 0 {
-			t.Errorf("waited %s although it is closed", waited)
-		}
-		f.pause(t.Context(), time.Minute)
-		if waited := time.Since(began); waited != time.Minute {
-			t.Errorf("waited %s of a minute", waited)
-		}
-	})
 }
 
 func FuzzDecodeRecord(f *testing.F) {

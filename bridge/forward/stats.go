@@ -32,12 +32,12 @@ type counters struct {
 	lastErr, deadErr  atomic.Pointer[string]
 }
 
-// failed notes err and returns how many failures there were.
-func (c *counters) failed(err error) uint64 {
+// failed notes err.
+func (c *counters) failed(err error) {
 	text := err.Error()
 	c.lastErr.Store(&text)
 	c.failing.Store(true)
-	return c.failures.Add(1)
+	c.failures.Add(1)
 }
 
 // Stats returns the present figures. It does not ask the connection, whose lock is held while
