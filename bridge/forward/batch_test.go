@@ -26,14 +26,15 @@ func TestSettleBatch(t *testing.T) {
 		name               string
 		ack                jetstreamext.BatchAck
 		wantSeq, streamSeq uint64
+		acked, duplicates  uint64
 		err                error
 	}{
-		{"all", jetstreamext.BatchAck{Sequence: 103, BatchSize: 3}, 13, 103, nil},
-		{"a part, which a gap or a cluster leaves", jetstreamext.BatchAck{Sequence: 102, BatchSize: 2}, 12, 102, errPartBatch},
-		{"none", jetstreamext.BatchAck{BatchSize: 0}, 10, 100, errPartBatch},
-		{"all were there before", jetstreamext.BatchAck{Sequence: 0, BatchSize: 3}, 13, 100, nil},
-		{"a part was there before", jetstreamext.BatchAck{Sequence: 0, BatchSize: 2}, 12, 100, errPartBatch},
-		{"the stream has begun anew", jetstreamext.BatchAck{Sequence: 3, BatchSize: 3}, 10, 100, errWentBack},
+		{"all", jetstreamext.BatchAck{Sequence: 103, BatchSize: 3}, 13, 103, 3, 0, nil},
+		{"a part, which a gap or a cluster leaves", jetstreamext.BatchAck{Sequence: 102, BatchSize: 2}, 12, 102, 2, 0, errPartBatch},
+		{"none", jetstreamext.BatchAck{BatchSize: 0}, 10, 100, 0, 0, errPartBatch},
+		{"all were there before", jetstreamext.BatchAck{Sequence: 0, BatchSize: 3}, 13, 100, 3, 3, nil},
+		{"a part was there before", jetstreamext.BatchAck{Sequence: 0, BatchSize: 2}, 12, 100, 2, 2, errPartBatch},
+		{"the stream has begun anew", jetstreamext.BatchAck{Sequence: 3, BatchSize: 3}, 10, 100, 0, 0, errWentBack},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := &cursorLog{seq: 10, spoolID: "own", streamSeq: 100}
@@ -44,6 +45,9 @@ func TestSettleBatch(t *testing.T) {
 			}
 			if log.seq != c.wantSeq || log.streamSeq != c.streamSeq {
 				t.Errorf("cursor %d at %d, want %d at %d", log.seq, log.streamSeq, c.wantSeq, c.streamSeq)
+			}
+			if st := f.Stats(); st.Acked != c.acked || st.Duplicates != c.duplicates {
+				t.Errorf("%d acked and %d duplicates, want %d and %d", st.Acked, st.Duplicates, c.acked, c.duplicates)
 			}
 		})
 	}

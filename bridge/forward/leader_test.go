@@ -99,6 +99,7 @@ func TestNothingOvertakesWhatTheLeaderLost(t *testing.T) {
 	if _, n, err := subjects.ParseID(msg.Header.Get(subjects.HeaderMsgID)); err != nil || n > known+1 {
 		t.Errorf("%d was published while %d may be lost; %v", n, known+1, err)
 	}
+	bridgetest.Eventually(t, "it counts as sent again", func() bool { return r.fwd.Stats().Resent > 0 })
 }
 
 // Fast batches go on after a leader that died without a word. They rest only when the next one
@@ -119,6 +120,7 @@ func TestSilenceAfterABatch(t *testing.T) {
 		}
 	}
 	bridgetest.Eventually(t, "batches rest", func() bool { return !r.fwd.Stats().Batching })
+	bridgetest.Eventually(t, "two tries were sent again", func() bool { return r.fwd.Stats().Resent == 2 })
 }
 
 // A look at the stream that takes longer than the time between two does not end with
