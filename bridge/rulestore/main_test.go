@@ -157,14 +157,15 @@ func (f *fixture) open(opts Options) {
 // follow connects the store and waits for its first load.
 func (f *fixture) follow() {
 	f.t.Helper()
-	f.reconnected = make(chan struct{}, 1)
+	reconnected := make(chan struct{}, 1)
+	f.reconnected = reconnected // another one each time; the connection keeps to its own
 	_, js := f.nats.connect(nats.ReconnectHandler(func(*nats.Conn) {
 		select {
-		case f.reconnected <- struct{}{}:
+		case reconnected <- struct{}{}:
 		default:
 		}
 	}))
-	if err := f.store.Start(js, f.reconnected); err != nil {
+	if err := f.store.Start(js, reconnected); err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = f.store.Close() }) // before its connection
