@@ -73,7 +73,13 @@ func (b *Bridge) Post(body string) int {
 // Admin asks the admin listener, with its token, and returns status and body.
 func (b *Bridge) Admin(path string) (int, string) {
 	b.t.Helper()
-	return b.do(http.MethodGet, "http://"+b.AdminAddr()+path, "", b.token)
+	return b.AdminBy(b.token, path)
+}
+
+// AdminBy is Admin with another token, "" for none.
+func (b *Bridge) AdminBy(token, path string) (int, string) {
+	b.t.Helper()
+	return b.do(http.MethodGet, "http://"+b.AdminAddr()+path, "", token)
 }
 
 func (b *Bridge) do(method, url, body, token string) (int, string) {

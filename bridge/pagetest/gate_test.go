@@ -22,7 +22,7 @@ func TestToken(t *testing.T) {
 	}
 	url := "http://127.0.0.1:" + port + "/"
 	for _, path := range []string{"page/page.js", "status", "events", "live", "fleet", "rules?q=acme", "explain", "history"} {
-		if code, text := r.Admin("/" + path); code != http.StatusUnauthorized || strings.Contains(text, "acme") {
+		if code, text := r.AdminBy("", "/"+path); code != http.StatusUnauthorized || strings.Contains(text, "acme") {
 			t.Errorf("/%s without a token: %d %.100q", path, code, text)
 		}
 	}
