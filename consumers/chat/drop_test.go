@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -46,9 +47,9 @@ func (a air) reconnects(want int) {
 		}
 		have := -1
 		for key := range keys.Keys() {
-			if entry, err := kv.Get(a.t.Context(), key); err == nil {
-				_, after, _ := strings.Cut(string(entry.Value()), `"reconnects":`)
-				_, _ = fmt.Sscan(after, &have)
+			var l sessions.Live
+			if entry, err := kv.Get(a.t.Context(), key); err == nil && json.Unmarshal(entry.Value(), &l) == nil {
+				have = l.Reconnects
 			}
 		}
 		return have == want

@@ -90,6 +90,8 @@ func (c *chat) judge(r *room, m *consumers.Message, age time.Duration, known mem
 		}
 		next, message := c.begun(known, s, on)
 		return next, message, told
+	case s.EndedAt.IsZero(): // something that a later version tells
+		return next, "", told
 	case known.Session != s.Session && !known.Dropped:
 		if !c.missed(s, known) {
 			return next, "", told

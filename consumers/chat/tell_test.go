@@ -18,7 +18,8 @@ import (
 func TestMissed(t *testing.T) {
 	type step struct {
 		session string
-		back    int // how often it has come back, of a return
+		back    int  // how often it has come back, of a return
+		later   bool // it is something that this version does not know
 		ended   bool
 		held    time.Duration // of an end
 		at      time.Duration // when it ended
@@ -54,6 +55,7 @@ func TestMissed(t *testing.T) {
 		"back and gone again":    {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1}, {session: "a", back: 2, live: "a 2", want: back}, {session: "a", ended: true, held: hour, at: hour, want: ended}}, 0},
 		"back, never told of":    {[]step{{session: "a", back: 1, live: "a 1"}}, 0},
 		"back, another is told":  {[]step{{session: "b", live: "a,b", want: live}, {session: "a", back: 1, live: "a 1,b"}}, 0},
+		"a later version":        {[]step{{session: "a", live: "a", want: live}, {session: "a", later: true, live: "a"}, {session: "a", later: true}, {session: "a", ended: true, held: hour, at: hour, want: ended}}, 0},
 		"back long ago":          {[]step{{session: "a", live: "a", want: live}, {session: "a", back: 1, live: "a 1", age: 3 * hour}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,6 +79,9 @@ func TestMissed(t *testing.T) {
 				m := &consumers.Message{Subject: subjects.SessionStarted, Session: subjects.Session{Session: s.session, Kind: subjects.KindPublish, Name: "n"}}
 				if s.back > 0 {
 					m.Subject, m.Session.Reconnects = subjects.SessionResumed, s.back
+				}
+				if s.later {
+					m.Subject = "session.paused"
 				}
 				if s.ended {
 					m.Subject = subjects.SessionEnded

@@ -20,15 +20,15 @@ import (
 // mailer sends mail. Shoutrrr understands the URL, and the rest is here: its own service bounds nothing but
 // the dial, so that one silent server would hold the target for ever, and it dials past the guard.
 type mailer struct {
-	config smtp.Config
-	guard  Guard
+	config  smtp.Config
+	courier *Courier // its guard; nil where nothing is sent
 }
 
 // mailTimeout bounds a mail: servers take their time to greet strangers.
 const mailTimeout = time.Minute
 
-func newMailer(service *smtp.Service, guard Guard) *mailer {
-	m := &mailer{service.Config.Clone(), guard}
+func newMailer(service *smtp.Service, courier *Courier) *mailer {
+	m := &mailer{service.Config.Clone(), courier}
 	m.config.FixEmailTags()
 	return m
 }
@@ -61,7 +61,7 @@ func (m *mailer) tls() *tls.Config {
 }
 
 func (m *mailer) dial(ctx context.Context) (net.Conn, error) {
-	d := &net.Dialer{Timeout: m.config.Timeout, Control: m.guard.control}
+	d := &net.Dialer{Timeout: m.config.Timeout, Control: m.courier.guard.control}
 	addr := net.JoinHostPort(m.config.Host, strconv.Itoa(int(m.config.Port)))
 	if m.implicit() {
 		return (&tls.Dialer{NetDialer: d, Config: m.tls()}).DialContext(ctx, "tcp", addr)

@@ -63,7 +63,7 @@ func (s *Shout) open() error {
 	case *discord.Service:
 		service.HTTPClient = once{&http.Client{Transport: s.courier}}
 	case *smtp.Service:
-		s.mail = newMailer(service, s.courier.guard)
+		s.mail = newMailer(service, s.courier)
 	}
 	s.service = service
 	return nil
