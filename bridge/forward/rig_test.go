@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +58,8 @@ type rig struct {
 	logger  *slog.Logger
 
 	connected chan struct{}
+	away      atomic.Bool              // the test has taken NATS away
+	appended  map[bool][]time.Duration // what appends took, by away
 }
 
 func newRig(t testing.TB, s server) *rig {
@@ -63,7 +67,7 @@ func newRig(t testing.TB, s server) *rig {
 }
 
 func openRig(t testing.TB, s server, segment int64) *rig {
-	r := &rig{t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond, connected: make(chan struct{}, 1)}
+	r := &rig{t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond, connected: make(chan struct{}, 1), appended: map[bool][]time.Duration{}}
 	r.logger = slog.New(slog.DiscardHandler)
 	r.open()
 	t.Cleanup(r.close)
@@ -123,8 +127,27 @@ func (r *rig) event(name string) {
 		Subject: []byte("stream.publish"), Type: []byte("bintu.publish"), Source: []byte("/bridge/test"),
 		Time: subjects.AppendTime(nil, event.ReceivedAt), About: subjects.AppendPercent(nil, name[:min(len(name), 60)]),
 	}
-	if _, err := r.spool.Append(event.AppendJSON(env.AppendRecord(nil))); err != nil {
+	rec, away, began := event.AppendJSON(env.AppendRecord(nil)), r.away.Load(), time.Now()
+	if _, err := r.spool.Append(rec); err != nil {
 		r.t.Fatal(err)
+	}
+	r.appended[away] = append(r.appended[away], time.Since(began))
+}
+
+// noSlower checks that appends took no longer while NATS was away, beyond the noise of a busy machine.
+func (r *rig) noSlower() {
+	r.t.Helper()
+	if n := len(r.appended[true]); n < 100 {
+		r.t.Logf("only %d appends while NATS was away", n)
+		return
+	}
+	median := func(away bool) time.Duration {
+		took := r.appended[away]
+		slices.Sort(took)
+		return took[len(took)/2]
+	}
+	if there, away := median(false), median(true); away > 3*there+5*time.Millisecond {
+		r.t.Errorf("an append takes %s while NATS is away, and %s while it is there", away, there)
 	}
 }
 
