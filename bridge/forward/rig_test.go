@@ -67,7 +67,10 @@ func newRig(t testing.TB, s server) *rig {
 }
 
 func openRig(t testing.TB, s server, segment int64) *rig {
-	r := &rig{t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond, connected: make(chan struct{}, 1), appended: map[bool][]time.Duration{}}
+	r := &rig{
+		t: t, nats: s, dir: t.TempDir(), segment: segment, check: 200 * time.Millisecond,
+		connected: make(chan struct{}, 1), appended: map[bool][]time.Duration{},
+	}
 	r.logger = slog.New(slog.DiscardHandler)
 	r.open()
 	t.Cleanup(r.close)
