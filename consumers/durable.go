@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -58,6 +59,11 @@ func drift(have, want jetstream.ConsumerConfig) []string {
 	differs(have.MaxAckPending != want.MaxAckPending, "max_ack_pending", have.MaxAckPending, want.MaxAckPending)
 	differs(len(have.BackOff) > 0, "backoff", have.BackOff, "none: the runner waits")
 	return list
+}
+
+// ackWaitOf returns the shortest time after which the server gives a message to another.
+func ackWaitOf(c jetstream.ConsumerConfig) time.Duration {
+	return slices.Min(append(slices.Clone(c.BackOff), c.AckWait))
 }
 
 // filters returns the filter subjects in one form and order.

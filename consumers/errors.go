@@ -41,8 +41,7 @@ type retryIn struct {
 func (r retryIn) Unwrap() error { return r.error }
 
 // Wait is what a Handler returns for a message whose time has not come: it comes again after d. That is no
-// failure, is not counted nor logged as one, and says nothing of the service behind the handler. Its
-// deliveries count for Options.MaxDeliver.
+// failure, is not counted nor logged as one, and says nothing of the service behind the handler.
 func Wait(d time.Duration) error { return early(d) }
 
 type early time.Duration

@@ -21,7 +21,7 @@ type Message struct {
 	Subject   string    // where it was published
 	Stream    string    // where it is stored
 	Sequence  uint64    // in Stream
-	Delivered uint64    // how many times, this one included
+	Delivered uint64    // how often it was delivered or tried again, this one included
 	Time      time.Time // when it was stored, by the server's clock
 
 	Header nats.Header

@@ -27,7 +27,7 @@ func TestFailingIsDegraded(t *testing.T) {
 		s := newSettler(nil, Options{Log: slog.New(slog.DiscardHandler)}, watch, false)
 		watch.Attached("")
 		try := func(err error) {
-			s.settle(t.Context(), delivery{answered{}, &Message{}}, err, time.Second)
+			s.settle(t.Context(), &delivery{msg: answered{}, Message: &Message{}}, err, time.Second)
 		}
 		expect := func(want Check) {
 			t.Helper()

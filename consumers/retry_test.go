@@ -16,6 +16,7 @@ import (
 	"bintubridge/subjects"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestRetries(t *testing.T) {
@@ -134,6 +135,89 @@ func TestPoison(t *testing.T) {
 				t.Errorf("letter %s: %v", dead[0].Subject, h)
 			}
 		})
+	}
+}
+
+// Messages that waited in hand when a process ended were delivered, and not tried.
+func TestRestartsAreNoTries(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const n = 5
+	for range n {
+		kit.Publish(consumerstest.Event("publish", "lobby"))
+	}
+	var j journal
+	for range n {
+		begun, finish := make(chan struct{}), make(chan struct{})
+		stop := kit.Run(consumers.Options{Name: "audit", MaxDeliver: 1}, func(ctx context.Context, m *consumers.Message) error {
+			close(begun)
+			<-finish
+			return j.handle(ctx, m)
+		})
+		<-begun
+		stopped := make(chan struct{})
+		go func() { stop(); close(stopped) }()
+		bridgetest.Eventually(t, "it ends", func() bool {
+			c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
+			return err == nil && c.CachedInfo().NumWaiting == 0
+		})
+		close(finish)
+		<-stopped
+	}
+	if got, dead := len(j.all()), kit.Dead("audit"); got != n || len(dead) > 0 {
+		t.Errorf("%d were handled, %d are dead", got, len(dead))
+	}
+}
+
+// A message that was delivered again and again and never answered ends the process that handles it. Those
+// of its name that only waited behind it are handled.
+func TestNeverAnswered(t *testing.T) {
+	kit := consumerstest.Start(t)
+	sent := kit.Publish(consumerstest.Event("publish", "lobby"), consumerstest.Event("publish_done", "lobby"))
+	made, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamEvents, jetstream.ConsumerConfig{Durable: "audit", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		batch, err := made.Fetch(len(sent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for msg := range batch.Messages() {
+			if err := msg.Nak(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var j journal
+	kit.Run(consumers.Options{Name: "audit", MaxDeliver: 1}, j.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 2)
+	dead := kit.Dead("audit")
+	if len(dead) != 1 || !strings.Contains(dead[0].Header.Get("dead-reason"), "without an answer") || !slices.Equal(j.all(), ids(sent[1:])) {
+		t.Errorf("handled %v of %v, dead %v", j.all(), ids(sent), dead)
+	}
+}
+
+// A batch that has failed as often as it may is parted: only the message at fault is dead.
+func TestBatchIsTriedOut(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const n = 16
+	for i := range n {
+		kit.Publish(consumerstest.Event("publish", fmt.Sprint(i%4)))
+	}
+	var done effects
+	kit.RunBatch(consumers.Options{Name: "db", Workers: 1, Batch: n, MaxDeliver: 2}, func(_ context.Context, batch []*consumers.Message) error {
+		for _, m := range batch {
+			if m.Sequence == 6 {
+				return consumers.RetryIn(errors.New("unlucky"), time.Millisecond)
+			}
+		}
+		done.add(batch...)
+		return nil
+	})
+	kit.WaitAcked(subjects.StreamEvents, "db", n)
+	done.expect(t, n-1)
+	if dead := kit.Dead("db"); len(dead) != 1 || dead[0].Header.Get("dead-sequence") != "6" {
+		t.Errorf("dead %v", dead)
 	}
 }
 

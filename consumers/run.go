@@ -16,8 +16,8 @@ import (
 type Handler func(ctx context.Context, m *Message) error
 
 // BatchHandler does the work of several messages, all of it or none: in one transaction.
-// After an error all of them come again. After one that is Permanent they come
-// again in halves, until the message that is at fault stands alone.
+// After an error all of them come again. After one that is Permanent, or the last of
+// Options.MaxDeliver, they come again in halves, until the message that is at fault stands alone.
 type BatchHandler func(ctx context.Context, batch []*Message) error
 
 // Run gives each message to h until ctx ends, and then returns nil. It outlives
@@ -30,7 +30,7 @@ func Run(ctx context.Context, js jetstream.JetStream, opts Options, h Handler) e
 }
 
 // RunBatch is Run for a database: a batch is what is there, up to Options.Batch
-// messages, and waits Options.BatchWait for more.
+// messages of any names, and waits Options.BatchWait for more.
 func RunBatch(ctx context.Context, js jetstream.JetStream, opts Options, h BatchHandler) error {
 	return run(ctx, js, opts, true, h)
 }
@@ -42,7 +42,7 @@ func run(ctx context.Context, js jetstream.JetStream, opts Options, batches bool
 	}
 	watch := opts.Monitor.Watch(opts.Name, js.Conn())
 	defer watch.Leave()
-	p := startPool(ctx, opts, newSettler(js, opts, watch, batches), h)
+	p := startPool(ctx, opts, js.Conn(), newSettler(js, opts, watch, batches), h)
 	watchLag := startLag(ctx, js, opts, watch)
 	err = attend(ctx, js, opts, watch, p)
 	p.drain()
@@ -73,7 +73,8 @@ func subscribe(ctx context.Context, js jetstream.JetStream, opts Options, watch 
 	cons, err := open(ctx, js, opts, watch)
 	if err == nil {
 		wait.reset()
-		err = fetch(ctx, cons, opts, watch, p)
+		p.hand.keepFor(min(opts.AckWait, ackWaitOf(cons.CachedInfo().Config)))
+		err = fetch(ctx, js, cons, opts, watch, p)
 	}
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // it is of the end
@@ -82,44 +83,40 @@ func subscribe(ctx context.Context, js jetstream.JetStream, opts Options, watch 
 }
 
 // fetch hands messages to the pool until ctx ends or the subscription breaks.
-func fetch(ctx context.Context, cons jetstream.Consumer, opts Options, watch *Watch, p *pool) error {
-	it, err := cons.Messages(jetstream.PullMaxMessages(min(opts.MaxAckPending, max(100, opts.Batch))))
+func fetch(ctx context.Context, js jetstream.JetStream, cons jetstream.Consumer, opts Options, watch *Watch, p *pool) error {
+	pulls, err := startPuller(js, opts.Stream, opts.Name, opts.inHand(), func() { watch.Attached("") })
 	if err != nil {
 		return fmt.Errorf("fetch from %s: %w", opts.Stream, err)
 	}
-	defer it.Stop()
+	defer pulls.close(p.take)
 	watch.Attached("")
-	for {
-		msg, err := it.Next(jetstream.NextContext(ctx))
-		switch {
-		case err == nil:
-			watch.Attached("")
-			p.take(msg)
-		case ctx.Err() != nil:
-			giveBackFetched(it, opts)
+	for pull := pulls.catchUp; ; {
+		messages, bytes, ok := p.hand.room(ctx, largestMessage(js.Conn()))
+		if !ok {
 			return nil
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
+		}
+		err := pull(ctx, messages, bytes, p.take)
+		if errors.Is(err, errTooLarge) {
+			err = pulls.pull(ctx, 1, 0, p.take)
+		}
+		if err == nil {
+			p.lanes.begin()
+			pull = pulls.pull
+		}
+		switch {
+		case errors.Is(err, errSilent):
 			watch.Detached(err)
 			if err := still(ctx, cons); err != nil {
 				return err
 			}
-		default:
+		case err != nil:
 			return fmt.Errorf("fetch from %s: %w", opts.Stream, err)
 		}
 	}
 }
 
-// giveBackFetched gives back what has arrived and was not looked at.
-func giveBackFetched(it jetstream.MessagesContext, opts Options) {
-	it.Drain()
-	for {
-		msg, err := it.Next(jetstream.NextMaxWait(drainWait))
-		if err != nil { // all is given back, or the connection is gone
-			return
-		}
-		giveBack(msg, opts)
-	}
-}
+// largestMessage returns the size of the largest message that the server takes now, its subjects included.
+func largestMessage(nc *nats.Conn) int { return int(nc.MaxPayload()) + 8<<10 }
 
 // still finds out whether a silent consumer is still there: a server that lost it answers
 // no pulls for ever.
@@ -130,12 +127,6 @@ func still(ctx context.Context, cons jetstream.Consumer) error {
 		return fmt.Errorf("the consumer is gone: %w", err)
 	}
 	return nil // it is there, or nobody can tell: the pulls go on by themselves
-}
-
-func giveBack(msg jetstream.Msg, opts Options) {
-	if err := msg.Nak(); err != nil {
-		opts.Log.Warn("a message cannot be given back; it comes again after the ack wait", "error", err)
-	}
 }
 
 // flush waits until the server has the last acks.

@@ -197,27 +197,43 @@ func TestDrain(t *testing.T) {
 // it takes. On a machine that stands still for an ack wait they are: then it is tried again.
 func TestSlowHandlerKeepsItsMessages(t *testing.T) {
 	const tries = 5
-	for try := 1; ; try++ {
-		sent, got, delivered := handledSlowly(t)
-		if slices.Equal(got, sent) && delivered == uint64(len(sent)) {
-			return
-		}
-		t.Logf("handled %v, want %v; %d deliveries", got, sent, delivered)
-		if try == tries {
-			t.Fatal("messages in work were delivered again, each time")
-		}
+	const wait = 500 * time.Millisecond
+	for _, tt := range []struct {
+		name        string
+		there, asks time.Duration // ack waits: of a durable that is there, of the options
+	}{
+		{"its own durable", 0, wait},
+		{"a durable of a shorter ack wait", wait, time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for try := 1; ; try++ {
+				sent, got, delivered := handledSlowly(t, wait, tt.there, tt.asks)
+				if slices.Equal(got, sent) && delivered == uint64(len(sent)) {
+					return
+				}
+				t.Logf("handled %v, want %v; %d deliveries", got, sent, delivered)
+				if try == tries {
+					t.Fatal("messages in work were delivered again, each time")
+				}
+			}
+		})
 	}
 }
 
 // handledSlowly has two messages of a name handled, each in three times the ack wait. It returns the
 // ids that were sent and handled, and how many deliveries that took.
-func handledSlowly(t *testing.T) (sent, handled []string, delivered uint64) {
+func handledSlowly(t *testing.T, wait, there, asks time.Duration) (sent, handled []string, delivered uint64) {
 	t.Helper()
 	kit := consumerstest.Start(t)
+	if there > 0 {
+		_, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamEvents, jetstream.ConsumerConfig{Durable: "audit", AckPolicy: jetstream.AckExplicitPolicy, AckWait: there})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	sent = ids(kit.Publish(consumerstest.Event("publish", "lobby"), consumerstest.Event("publish_done", "lobby")))
-	const wait = 500 * time.Millisecond
 	var j journal
-	stop := kit.Run(consumers.Options{Name: "audit", AckWait: wait}, func(ctx context.Context, m *consumers.Message) error {
+	stop := kit.Run(consumers.Options{Name: "audit", AckWait: asks}, func(ctx context.Context, m *consumers.Message) error {
 		<-time.After(3 * wait)
 		return j.handle(ctx, m)
 	})
@@ -228,6 +244,39 @@ func handledSlowly(t *testing.T) (sent, handled []string, delivered uint64) {
 		t.Fatal(err)
 	}
 	return sent, j.all(), c.CachedInfo().Delivered.Consumer
+}
+
+// However large its messages are, a consumer has no more of them in memory than Options.MaxBytes.
+func TestBytesInHand(t *testing.T) {
+	kit := consumerstest.Start(t)
+	const n, limit = 40, 8 << 20
+	for i := range n {
+		e := consumerstest.Event("publish", fmt.Sprint("n", i))
+		e.Raw = consumerstest.Large
+		kit.Publish(e)
+	}
+	waiting := func() int {
+		c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
+		if err != nil {
+			return 0
+		}
+		return c.CachedInfo().NumAckPending
+	}
+	var j journal
+	finish := make(chan struct{})
+	kit.Run(consumers.Options{Name: "audit", MaxBytes: limit, DoubleAck: true}, func(ctx context.Context, m *consumers.Message) error {
+		<-finish
+		if w := waiting(); w > limit/len(consumerstest.Large) {
+			t.Errorf("%d are in hand", w)
+		}
+		return j.handle(ctx, m)
+	})
+	bridgetest.Eventually(t, "the hand is full", func() bool { return waiting() >= limit/len(consumerstest.Large)-1 })
+	close(finish)
+	kit.WaitAcked(subjects.StreamEvents, "audit", n)
+	if got := len(j.all()); got != n {
+		t.Errorf("%d were done, want %d", got, n)
+	}
 }
 
 func TestServerRestarts(t *testing.T) {

@@ -30,43 +30,66 @@ func newSettler(js jetstream.JetStream, opts Options, watch *Watch, batches bool
 	return s
 }
 
+// isFailure tells a try that failed and is repeated from what is done, passed by, too early, or never
+// succeeds.
+func isFailure(err error) bool {
+	return err != nil && !errors.Is(err, ErrSkip) && !errors.As(err, new(early)) && !IsPermanent(err)
+}
+
+// triedOut reports whether the handler had the message as often as it may.
+func (s *settler) triedOut(d *delivery) bool {
+	return s.opts.MaxDeliver > 0 && d.tries >= s.opts.MaxDeliver
+}
+
 // announce tells once that a batch is tried again, and returns when: all of it at the same time.
-func (s *settler) announce(batch []delivery, err error) (wait time.Duration) {
+func (s *settler) announce(batch []*delivery, err error) (wait time.Duration) {
 	if tooEarly := early(0); errors.As(err, &tooEarly) {
 		return time.Duration(tooEarly)
 	}
 	if errors.Is(err, ErrSkip) {
 		return 0
 	}
-	if err == nil || IsPermanent(err) {
+	if !isFailure(err) {
 		s.handling.worked()
 		return 0
 	}
-	wait = waitFor(batch[0].Delivered, s.maxWait)
+	first := batch[0]
+	wait = s.waitFor(first)
 	var asked retryIn
 	if errors.As(err, &asked) {
 		wait = asked.wait
 	}
-	s.handling.failed("failed, and is tried again", "id", batch[0].ID, "messages", len(batch), "delivered", batch[0].Delivered, "wait", wait, "error", err)
+	s.handling.failed("failed, and is tried again", "id", first.ID, "messages", len(batch), "delivered", first.Delivered, "wait", wait, "error", err)
 	return wait
 }
 
-func (s *settler) settle(ctx context.Context, d delivery, err error, wait time.Duration) {
+// waitFor goes by the tries in this process where messages wait in it, and else by all that there were.
+func (s *settler) waitFor(d *delivery) time.Duration {
+	if s.opts.Unordered {
+		return waitFor(d.Delivered, s.maxWait)
+	}
+	return waitFor(uint64(d.tries), s.maxWait)
+}
+
+// settle answers a message. It returns false for one that is to be tried again here.
+func (s *settler) settle(ctx context.Context, d *delivery, err error, wait time.Duration) (settled bool) {
 	switch {
 	case err == nil || errors.Is(err, ErrSkip):
 		s.ack(ctx, d)
+		return true
 	case errors.As(err, new(early)):
-		s.again(d, wait)
+		return s.again(d, wait)
 	case IsPermanent(err):
-		s.bury(ctx, d, err.Error())
-	case s.opts.MaxDeliver > 0 && d.Delivered >= uint64(s.opts.MaxDeliver):
-		s.bury(ctx, d, fmt.Sprintf("tried %d times: %v", d.Delivered, err))
+		return s.bury(ctx, d, err)
+	case s.triedOut(d):
+		return s.bury(ctx, d, fmt.Errorf("tried %d times: %w", d.tries, err))
 	default:
-		s.retry(d, err, wait)
+		s.watch.Failed(err)
+		return s.again(d, wait)
 	}
 }
 
-func (s *settler) ack(ctx context.Context, d delivery) {
+func (s *settler) ack(ctx context.Context, d *delivery) {
 	var err error
 	if s.opts.DoubleAck {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -83,32 +106,37 @@ func (s *settler) ack(ctx context.Context, d delivery) {
 	s.watch.Processed()
 }
 
-func (s *settler) retry(d delivery, err error, wait time.Duration) {
-	s.watch.Failed(err)
-	s.again(d, wait)
-}
-
-func (s *settler) again(d delivery, wait time.Duration) {
+// again has a message tried again: here, or by whom the server gives it to where its successors need
+// not wait for it.
+func (s *settler) again(d *delivery, wait time.Duration) (settled bool) {
+	if !s.opts.Unordered {
+		d.again(wait)
+		return false
+	}
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.acking.failed("it comes again after the ack wait", "id", d.ID, "error", err)
 	}
+	return true
 }
 
 // bury copies the message to DEAD and gives it up, in that order. What cannot be
 // copied is kept.
-func (s *settler) bury(ctx context.Context, d delivery, reason string) {
+func (s *settler) bury(ctx context.Context, d *delivery, why error) (settled bool) {
+	reason := oneLine(why.Error())
 	if err := s.dead.Put(ctx, d.Message, reason); err != nil {
 		wait := waitFor(d.Delivered, s.maxWait)
-		s.burying.failed("a message cannot be set aside, and is tried again", "id", d.ID, "reason", oneLine(reason), "wait", wait, "error", err)
-		s.retry(d, err, wait)
-		return
+		s.burying.failed("a message cannot be set aside, and is tried again", "id", d.ID, "reason", reason, "wait", wait, "error", err)
+		s.watch.Failed(err)
+		d.doom = why
+		return s.again(d, wait)
 	}
 	s.burying.worked()
 	s.watch.Died()
-	s.opts.Log.Error("a message is dead", "id", d.ID, "stream", d.Stream, "sequence", d.Sequence, "reason", oneLine(reason))
-	if err := d.msg.TermWithReason(shorten(oneLine(reason), maxTermReason)); err != nil {
+	s.opts.Log.Error("a message is dead", "id", d.ID, "stream", d.Stream, "sequence", d.Sequence, "reason", reason)
+	if err := d.msg.TermWithReason(shorten(reason, maxTermReason)); err != nil {
 		s.acking.failed("it comes again, and is set aside again", "id", d.ID, "error", err)
 	}
+	return true
 }
 
 // panicked is the error of a handler that panicked with r.

@@ -62,7 +62,7 @@ func TestWaits(t *testing.T) {
 func TestWaitOfBatches(t *testing.T) {
 	for batches, limit := range map[bool][2]time.Duration{true: {22 * time.Second, 38 * time.Second}, false: {3 * time.Minute, 7 * time.Minute}} {
 		s := newSettler(nil, Options{Log: slog.New(slog.DiscardHandler)}, nil, batches)
-		wait := s.announce([]delivery{{Message: &Message{Delivered: 50}}}, errors.New("away"))
+		wait := s.announce([]*delivery{{Message: &Message{}, tries: 50}}, errors.New("away"))
 		if wait < limit[0] || wait > limit[1] {
 			t.Errorf("batches %v: %v", batches, wait)
 		}

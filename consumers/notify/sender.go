@@ -21,8 +21,8 @@ import (
 func (n *notifier) options(key string) consumers.Options {
 	return consumers.Options{
 		Name: Name + "-" + key, Stream: subjects.StreamDeliveries, Subjects: []string{"delivery." + key},
-		Workers: 2, MaxAckPending: provision.DeliveriesPerSubscription, AckWait: ackWait,
-		Raw: true, Monitor: n.monitor, Log: n.base,
+		Workers: 2, MaxAckPending: provision.DeliveriesPerSubscription, MaxBytes: 4 << 20, AckWait: ackWait,
+		Unordered: true, Raw: true, Monitor: n.monitor, Log: n.base,
 	}
 }
 

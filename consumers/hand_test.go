@@ -1,0 +1,88 @@
+package consumers
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func held(sequence uint64, stored int64, size int) *delivery {
+	return &delivery{Message: &Message{Sequence: sequence, Time: time.Unix(stored, 0)}, size: size}
+}
+
+// What is delivered again while it is in hand keeps its place; what another stream has under the same
+// sequence is another message.
+func TestHandHoldsAMessageOnce(t *testing.T) {
+	h := startHand(Options{AckWait: time.Hour, MaxAckPending: 10, MaxBytes: 1000})
+	defer h.stop()
+	first := held(1, 1, 100)
+	for _, tt := range []struct {
+		name string
+		d    *delivery
+		want bool
+	}{
+		{"first", first, true},
+		{"again", held(1, 1, 100), false},
+		{"another", held(2, 1, 100), true},
+		{"of another stream", held(1, 2, 100), true},
+	} {
+		if got := h.hold(tt.d); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
+	h.release(first)
+	if !h.hold(held(1, 1, 100)) {
+		t.Error("what was given up cannot come again")
+	}
+}
+
+// Pulls wait until there is room for what they may bring; an empty hand takes any message.
+func TestHandHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := startHand(Options{AckWait: time.Hour, MaxAckPending: 8, MaxBytes: 1000})
+		defer h.stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		room := func(largest int) func(messages, bytes int, ok bool) {
+			type answer struct {
+				messages, bytes int
+				ok              bool
+			}
+			got := make(chan answer, 1)
+			go func() {
+				messages, bytes, ok := h.room(ctx, largest)
+				got <- answer{messages, bytes, ok}
+			}()
+			synctest.Wait()
+			return func(messages, bytes int, ok bool) {
+				t.Helper()
+				synctest.Wait()
+				select {
+				case a := <-got:
+					if (a != answer{messages, bytes, ok}) {
+						t.Errorf("got %+v, want %d, %d, %v", a, messages, bytes, ok)
+					}
+				default:
+					t.Error("it waits")
+				}
+			}
+		}
+		room(5000)(8, 5000, true)
+		var all []*delivery
+		for i := range uint64(7) {
+			all = append(all, held(i, 1, 90))
+			h.hold(all[i])
+		}
+		few := room(100)
+		h.release(all[0]) // a quarter of eight
+		few(2, 1000-6*90, true)
+		large := room(700)
+		h.release(all[1])
+		h.release(all[2])
+		h.release(all[3])
+		large(5, 1000-3*90, true)
+		never := room(999)
+		cancel()
+		never(0, 0, false)
+	})
+}
