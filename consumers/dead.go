@@ -35,13 +35,13 @@ func NewDeadLetters(js jetstream.JetStream, consumer string) *DeadLetters {
 
 // Put copies m with its reason. The same message twice is one letter, within the duplicate
 // window of DEAD. A message that leaves no room for its reason is set aside without its
-// body, which its own stream still has.
+// body where its own stream keeps that, and else not at all.
 func (l *DeadLetters) Put(ctx context.Context, m *Message, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	letter := l.letter(m, reason)
 	_, err := l.js.PublishMsg(ctx, letter)
-	if errors.Is(err, nats.ErrMaxPayload) {
+	if errors.Is(err, nats.ErrMaxPayload) && l.isKept(ctx, m.Stream) {
 		letter.Data = nil
 		letter.Header.Set(subjects.HeaderDeadBody, subjects.DeadBodyLeft)
 		_, err = l.js.PublishMsg(ctx, letter)
@@ -50,6 +50,16 @@ func (l *DeadLetters) Put(ctx context.Context, m *Message, reason string) error 
 		return fmt.Errorf("publish to %s: %w", subjects.StreamDead, err)
 	}
 	return nil
+}
+
+// isKept reports whether a stream has its messages when they are settled, as EVENTS and SESSIONS do: a
+// work queue forgets them.
+func (l *DeadLetters) isKept(ctx context.Context, stream string) bool {
+	if stream == subjects.StreamEvents || stream == subjects.StreamSessions {
+		return true // without the permission to ask
+	}
+	s, err := l.js.Stream(ctx, stream)
+	return err == nil && s.CachedInfo().Config.Retention == jetstream.LimitsPolicy
 }
 
 func (l *DeadLetters) letter(m *Message, reason string) *nats.Msg {

@@ -16,18 +16,20 @@ import (
 
 // Letter is a dead letter as Redrive reports it.
 type Letter struct {
-	Sequence uint64 `json:"sequence"` // in DEAD
-	ID       string `json:"id"`       // of the event, "" when it has none
-	Subject  string `json:"subject"`  // where it was published, and is again
-	Reason   string `json:"reason"`   // why it was set aside
-	Sent     bool   `json:"sent"`     // again, and taken out of DEAD
+	Sequence uint64 `json:"sequence"`        // in DEAD
+	ID       string `json:"id"`              // of the event, "" when it has none
+	Subject  string `json:"subject"`         // where it was published, and is again
+	Reason   string `json:"reason"`          // why it was set aside
+	Sent     bool   `json:"sent"`            // again, and taken out of DEAD
+	Error    string `json:"error,omitempty"` // why it stays in DEAD
 }
 
 // Redrive publishes the dead letters of a consumer where they came from, marked so that
 // other consumers of this package pass them by, and takes each out of DEAD once it is
 // stored. Killed in between it may be run again: nothing is lost, and
 // within the duplicate window of the stream nothing is sent twice. With dryRun
-// it only reports. each is told of every letter; its error ends the redrive.
+// it only reports. each is told of every letter; its error ends the redrive. A letter that cannot be sent
+// stays, and those behind it are sent; the error tells of the first ones.
 func Redrive(ctx context.Context, js jetstream.JetStream, consumer string, dryRun bool, each func(Letter) error) error {
 	if err := checkName(consumer); err != nil {
 		return err
@@ -38,26 +40,64 @@ func Redrive(ctx context.Context, js jetstream.JetStream, consumer string, dryRu
 	}
 	r := redriver{js: js, dead: dead, consumer: consumer, dryRun: dryRun}
 	last := dead.CachedInfo().State.LastSeq // letters that die again meanwhile are for the next time
+	var stay failures
 	for sequence := uint64(1); sequence <= last; sequence++ {
 		msg, err := dead.GetMsg(ctx, sequence, jetstream.WithGetMsgSubject("dead."+consumer+".>"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
+			break
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", subjects.StreamDead, err)
+			return stay.and(fmt.Errorf("read %s: %w", subjects.StreamDead, err))
 		}
 		if sequence = msg.Sequence; sequence > last {
-			return nil
+			break
 		}
 		letter, err := r.redrive(ctx, msg)
 		if err != nil {
-			return err
+			if isOfAll(err) {
+				return stay.and(err)
+			}
+			letter.Error = oneLine(err.Error())
+			stay.add(err)
 		}
 		if err := each(letter); err != nil {
-			return err
+			return stay.and(err)
 		}
 	}
-	return nil
+	return stay.and(nil)
+}
+
+// isOfAll tells what keeps all letters from being sent from what is wrong with one.
+func isOfAll(err error) bool {
+	for _, e := range []error{context.Canceled, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// failures are the errors of letters that stay: the first ones, and how many more.
+type failures struct {
+	first []error
+	more  int
+}
+
+func (f *failures) add(err error) {
+	if len(f.first) < 10 {
+		f.first = append(f.first, err)
+	} else {
+		f.more++
+	}
+}
+
+// and returns them all as one error, with the one that ended it if there is one.
+func (f *failures) and(last error) error {
+	all := f.first
+	if f.more > 0 {
+		all = append(all, fmt.Errorf("and %d letters more", f.more))
+	}
+	return errors.Join(append(all, last)...)
 }
 
 type redriver struct {

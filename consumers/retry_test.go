@@ -293,6 +293,69 @@ func TestLargeLetter(t *testing.T) {
 	}
 }
 
+// A letter that cannot be sent again stays, with its error, and holds up none behind it.
+func TestRedriveGoesOn(t *testing.T) {
+	kit := consumerstest.Start(t)
+	letters := consumers.NewDeadLetters(kit.JS, "audit")
+	events := kit.Publish(consumerstest.Event("publish", "a"), consumerstest.Event("publish", "b"))
+	put := func(m *consumers.Message) {
+		m.Stream, m.Subject = subjects.StreamEvents, "stream.publish"
+		if err := letters.Put(t.Context(), m, "broken"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := make([]byte, kit.JS.Conn().MaxPayload())
+	for i := range uint64(14) {
+		put(&consumers.Message{Sequence: 1000 + i, Data: large}) // whose bodies the stream has no more
+	}
+	put(&consumers.Message{Sequence: 2, ID: events[1].ID, Data: events[1].AppendJSON(nil)})
+	var got []consumers.Letter
+	err := consumers.Redrive(t.Context(), kit.JS, "audit", false, func(l consumers.Letter) error {
+		got = append(got, l)
+		return nil
+	})
+	if err == nil || strings.Count(err.Error(), "its body") != 10 || !strings.Contains(err.Error(), "and 4 letters more") {
+		t.Errorf("got %v", err)
+	}
+	if len(got) != 15 || !got[14].Sent || got[14].Error != "" || got[0].Sent || !strings.Contains(got[0].Error, "its body, sequence 1000") {
+		t.Errorf("letters %+v", got)
+	}
+	if dead := kit.Dead("audit"); len(dead) != 14 {
+		t.Errorf("%d letters are left, want 14", len(dead))
+	}
+}
+
+// A work queue forgets what is settled: a message that no letter can hold stays in it, and holds up
+// no other.
+func TestLetterOfAWorkQueue(t *testing.T) {
+	kit := consumerstest.Start(t)
+	_, err := kit.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "TASKS", Subjects: []string{"task.*"}, Retention: jetstream.WorkQueuePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.PublishRaw("task.a", nil, make([]byte, kit.JS.Conn().MaxPayload()))
+	kit.PublishRaw("task.a", nil, []byte("{}"))
+	log := &consumerstest.Log{}
+	opts := consumers.Options{Name: "tasks", Stream: "TASKS", Raw: true, Unordered: true, Log: log.Logger()}
+	kit.Run(opts, func(_ context.Context, m *consumers.Message) error {
+		if len(m.Data) > 2 {
+			return consumers.Permanent(errors.New("never"))
+		}
+		return nil
+	})
+	bridgetest.Eventually(t, "the large one stays alone", func() bool {
+		s, err := kit.JS.Stream(t.Context(), "TASKS")
+		if err != nil {
+			return false
+		}
+		state := s.CachedInfo().State
+		return state.Msgs == 1 && state.FirstSeq == 1 && strings.Contains(log.String(), "cannot be set aside")
+	})
+	if dead := kit.Dead("tasks"); len(dead) > 0 {
+		t.Errorf("dead %v", dead)
+	}
+}
+
 func TestOnce(t *testing.T) {
 	kit := consumerstest.Start(t)
 	kv, err := kit.JS.KeyValue(t.Context(), subjects.BucketLive)

@@ -18,7 +18,8 @@ func newRedrive(environ []string) *cobra.Command {
 		Use: "redrive NAME", Short: "Send a consumer's dead letters again", Args: cobra.ExactArgs(1),
 		Long: `Publishes what the consumer NAME has set aside in the stream DEAD where it came from, and takes
 it out of DEAD. Consumers of this program other than NAME pass it by; others tell it by
-the event's id, which stays the same. Prints one JSON object a letter.
+the event's id, which stays the same. Prints one JSON object a letter. One that cannot be sent stays
+in DEAD, with its "error", and holds up none behind it; the exit code is 1 then.
 
 The consumer's name is that of its durable consumer, as in dead.NAME.stream.publish. NATS is
 found by the environment; "bridgectl setup permissions redrive" prints a user who may do this:
