@@ -32,7 +32,9 @@ func open(ctx context.Context, js jetstream.JetStream, opts Options, watch *Watc
 	if err != nil {
 		return nil, fmt.Errorf("durable consumer %s of %s: %w", opts.Name, opts.Stream, err)
 	}
-	have := cons.CachedInfo().Config
+	info := cons.CachedInfo()
+	watch.Lag(info.NumPending, uint64(info.NumAckPending))
+	have := info.Config
 	if have.AckPolicy != jetstream.AckExplicitPolicy {
 		return nil, fmt.Errorf("%w: %s of %s has no explicit acks; delete it or choose another name", ErrConsumer, opts.Name, opts.Stream)
 	}

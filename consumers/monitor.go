@@ -137,12 +137,18 @@ type Watch struct {
 // Died counts a message that the consumer of this name set aside by itself.
 func (m *Monitor) Died(name string) { m.dead.WithLabelValues(name).Inc() }
 
-// Leave ends it: the consumer is no longer part of readiness.
+// Leave ends it: the consumer is no longer part of readiness, and its gauges are gone: nobody
+// would bring them up to date.
 func (w *Watch) Leave() {
-	w.monitor.mu.Lock()
-	defer w.monitor.mu.Unlock()
-	if w.monitor.states[w.name] == w {
-		delete(w.monitor.states, w.name)
+	m := w.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.states[w.name] != w {
+		return
+	}
+	delete(m.states, w.name)
+	for _, gauge := range []*prometheus.GaugeVec{m.lag, m.lastError, m.refused} {
+		gauge.DeletePartialMatch(prometheus.Labels{"consumer": w.name})
 	}
 }
 
