@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,13 +148,14 @@ func TestRestartsAreNoTries(t *testing.T) {
 	}
 	var j journal
 	for range n {
-		begun, finish := make(chan struct{}), make(chan struct{})
+		var begun atomic.Bool
+		finish := make(chan struct{})
 		stop := kit.Run(consumers.Options{Name: "audit", MaxDeliver: 1}, func(ctx context.Context, m *consumers.Message) error {
-			close(begun)
+			begun.Store(true)
 			<-finish
 			return j.handle(ctx, m)
 		})
-		<-begun
+		bridgetest.Eventually(t, "one is in work", begun.Load)
 		stopped := make(chan struct{})
 		go func() { stop(); close(stopped) }()
 		bridgetest.Eventually(t, "it ends", func() bool {
