@@ -29,6 +29,7 @@ func (d Database) Check() []error {
 type Config struct {
 	Database
 	Batch     int           `env:"CONSUMER_ANALYTICS_BATCH" envDefault:"1000" doc:"events of one transaction at most"`
+	MaxBytes  int           `env:"CONSUMER_ANALYTICS_MAX_BYTES" envDefault:"33554432" doc:"bytes of events in memory at most, and as many of sessions, as NATS has them"`
 	Timeout   time.Duration `env:"CONSUMER_ANALYTICS_TIMEOUT" envDefault:"1m" doc:"how long one transaction may take until it is tried again"`
 	Retention time.Duration `env:"CONSUMER_ANALYTICS_RETENTION" envDefault:"8760h" doc:"events and ended sessions older than this are deleted. 0s is never"`
 }
@@ -40,6 +41,9 @@ func (c Config) Check() []error {
 	var problems []error
 	if c.Batch < 1 || c.Batch > maxBatch {
 		problems = append(problems, fmt.Errorf("CONSUMER_ANALYTICS_BATCH=%d: want 1 to %d", c.Batch, maxBatch))
+	}
+	if c.MaxBytes < 0 {
+		problems = append(problems, fmt.Errorf("CONSUMER_ANALYTICS_MAX_BYTES=%d: may not be negative", c.MaxBytes))
 	}
 	if c.Timeout < 0 {
 		problems = append(problems, fmt.Errorf("CONSUMER_ANALYTICS_TIMEOUT=%v: may not be negative", c.Timeout))

@@ -76,7 +76,8 @@ func (r *runner) work(ctx context.Context) error {
 	var parts sync.WaitGroup
 	var errs [2]error
 	start := func(err *error, opts consumers.Options, h consumers.BatchHandler) {
-		opts.Workers, opts.Batch, opts.Timeout, opts.Monitor, opts.Log = postgresWorkers, r.cfg.Batch, r.cfg.Timeout, r.monitor, r.base
+		opts.Workers, opts.Batch, opts.MaxBytes, opts.Timeout = postgresWorkers, r.cfg.Batch, r.cfg.MaxBytes, r.cfg.Timeout
+		opts.Monitor, opts.Log = r.monitor, r.base
 		parts.Go(func() {
 			defer cancel()
 			*err = consumers.RunBatch(ctx, r.js, opts, h)
