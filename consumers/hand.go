@@ -57,10 +57,13 @@ func (h *hand) hold(d *delivery) bool {
 	return true
 }
 
+// release lets go of a message: it is answered, or given back.
 func (h *hand) release(d *delivery) {
 	h.mu.Lock()
-	delete(h.held, d.identity())
-	h.bytes -= d.size
+	if h.held[d.identity()] == d { // and not a later delivery of it
+		delete(h.held, d.identity())
+		h.bytes -= d.size
+	}
 	h.mu.Unlock()
 	select {
 	case h.freed <- struct{}{}:

@@ -2,9 +2,13 @@ package consumers
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func held(sequence uint64, stored int64, size int) *delivery {
@@ -34,6 +38,36 @@ func TestHandHoldsAMessageOnce(t *testing.T) {
 	h.release(first)
 	if !h.hold(held(1, 1, 100)) {
 		t.Error("what was given up cannot come again")
+	}
+}
+
+// back is a message that comes again as soon as it is given back.
+type back struct {
+	jetstream.Msg
+	comes func()
+}
+
+func (b back) NakWithDelay(time.Duration) error {
+	b.comes()
+	return nil
+}
+
+// What comes again at once is not taken for what is still in hand.
+func TestHandLetsGoFirst(t *testing.T) {
+	opts := Options{AckWait: time.Hour, MaxAckPending: 10, MaxBytes: 1000, Unordered: true, Log: slog.New(slog.DiscardHandler)}
+	h := startHand(opts)
+	defer h.stop()
+	s := newSettler(nil, opts, NewMonitor().Watch("audit", nil), false)
+	s.release = h.release
+	first, second, taken := held(1, 1, 100), held(1, 1, 100), false
+	first.msg = back{comes: func() { taken = h.hold(second) }}
+	h.hold(first)
+	if !s.settle(t.Context(), first, errors.New("not now"), 0) || !taken {
+		t.Error("it was passed by")
+	}
+	h.release(first)
+	if all := h.all(); len(all) != 1 || all[0] != second {
+		t.Errorf("in hand %v", all)
 	}
 }
 

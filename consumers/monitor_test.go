@@ -16,8 +16,7 @@ import (
 // answered is a message whose answers go nowhere.
 type answered struct{ jetstream.Msg }
 
-func (answered) Ack() error                       { return nil }
-func (answered) NakWithDelay(time.Duration) error { return nil }
+func (answered) Ack() error { return nil }
 
 // A consumer that gets messages and does none of them is told in readiness, until it does one.
 func TestFailingIsDegraded(t *testing.T) {

@@ -48,6 +48,7 @@ func (d *delivery) again(wait time.Duration) {
 
 func startPool(ctx context.Context, opts Options, nc *nats.Conn, s *settler, h BatchHandler) *pool {
 	p := &pool{ctx: ctx, opts: opts, nc: nc, settle: s, handle: h, hand: startHand(opts), lanes: newLanes(opts)}
+	s.release = p.hand.release
 	p.handlers, p.cut = context.WithCancel(context.WithoutCancel(ctx))
 	for range opts.Workers {
 		p.workers.Go(p.work)

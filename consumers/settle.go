@@ -16,7 +16,8 @@ type settler struct {
 	opts    Options
 	watch   *Watch
 	dead    *DeadLetters
-	maxWait time.Duration // between two tries of a message
+	maxWait time.Duration   // between two tries of a message
+	release func(*delivery) // out of the hand
 
 	handling, acking, burying trouble
 }
@@ -113,6 +114,7 @@ func (s *settler) again(d *delivery, wait time.Duration) (settled bool) {
 		d.again(wait)
 		return false
 	}
+	s.release(d) // before: it may come again at once
 	if err := d.msg.NakWithDelay(wait); err != nil {
 		s.acking.failed("it comes again after the ack wait", "id", d.ID, "error", err)
 	}
