@@ -74,7 +74,8 @@ func TestExplainIndex(t *testing.T) {
 		`"custom":{"x":{"present":false}}`:                  IndexAbsent,
 		`"app":["live"],"custom":{"x":{"present":false}}`:   IndexApp,
 		`"when":"true"`: IndexRest,
-		`"name":["*"]`:  IndexRest,
+		`"when":"true","custom":{"x":{"present":false}}`: IndexRest,
+		`"name":["*"]`: IndexRest,
 	} {
 		got := rulesTable(t, `{"effect":"allow",`+rule+`}`).Explain(&in, noon)
 		if len(got.Considered) != 1 || got.Considered[0].Index != want || got.Considered[0].Outcome != OutcomeDecides {

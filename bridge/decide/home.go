@@ -54,20 +54,23 @@ func (r *rule) homes(yield func(home) bool) {
 // lastHomes gives the homes of a rule that has none that most requests fail: where
 // everybody sends a token, all that want one come up for everybody.
 func (r *rule) lastHomes(yield func(home) bool) {
-	found := r.more.token != nil
-	if found && !yield(home{part: partToken}) {
+	if r.more.token != nil {
+		yield(home{part: partToken})
 		return
 	}
+	absent := false
 	for i := range r.more.custom {
-		if r.more.custom[i].presence != presenceNo {
+		// Rules with an expression stay together, so that of two the first to decide
+		// is the first to cost.
+		if r.more.custom[i].presence != presenceNo || r.more.when != nil {
 			continue
 		}
-		found = true
+		absent = true
 		if !yield(home{partAbsent, i}) {
 			return
 		}
 	}
-	if !found {
+	if !absent {
 		yield(home{part: partRest})
 	}
 }

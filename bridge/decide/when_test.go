@@ -274,6 +274,20 @@ func TestWhenNever(t *testing.T) {
 	}
 }
 
+// The expression that decides first runs first, whatever else its rule wants: it is not
+// refused because of what those behind it cost.
+func TestWhenCostsGoByWhoDecides(t *testing.T) {
+	rules := []string{`{"id":"first","effect":"allow","priority":9,"expires_at":"2099-01-01T00:00:00Z","custom":{"gone":{"present":false}},"when":"name.startsWith('x')"}`}
+	for i := range 100 {
+		rules = append(rules, whenRule(t, fmt.Sprint(i), "deny", `name.matches('(y|z){20}')`))
+	}
+	in := whenInput()
+	in.Name = strings.Repeat("x", 2000)
+	if got := rulesTable(t, strings.Join(rules, ",")).Decide(&in, noon).Rule; got != "d/first" {
+		t.Errorf("%q decides", got)
+	}
+}
+
 // Of many expressions each costs only CEL's own bookkeeping: what they look at is made
 // as CEL has it, once for a request.
 func TestWhenSharesValues(t *testing.T) {
