@@ -46,6 +46,15 @@ func TestScale(t *testing.T) {
 	n := scale(t)
 	r := startRig(t, jetstream.KeyValueConfig{History: 8, LimitMarkerTTL: time.Second})
 	r.fill(n)
+	load := func(what string, opts rulestore.Options) {
+		began, cpu, server := time.Now(), processTime(), r.nats.CPU()
+		r.follow(opts)
+		t.Logf("load of %s: %d documents in %v, processor %v, of the server %v", what, n, time.Since(began), processTime()-cpu, r.nats.CPU()-server)
+	}
+	load("one version each", rulestore.Options{})
+	r.expect(n)
+	check(t, r.store.Close())
+	r.store = nil
 	t.Run("pushes to a bare consumer", func(t *testing.T) { r.bareConsumer(t).measure(t, r, n, 100*time.Microsecond) })
 
 	opts := rulestore.Options{SnapshotPath: filepath.Join(t.TempDir(), "rules.snapshot"), CheckEvery: time.Second}
@@ -53,9 +62,8 @@ func TestScale(t *testing.T) {
 	opts.Log = slog.New(&log)
 	changed := make(chan struct{}, 1)
 	opts.Changed = changed
-	heap, began, cpu, server := heapInUse(), time.Now(), processTime(), r.nats.CPU()
-	r.follow(opts)
-	t.Logf("load: %d documents in %v, processor %v, of the server %v", n, time.Since(began), processTime()-cpu, r.nats.CPU()-server)
+	heap := heapInUse()
+	load("several versions of some, with the histories of those that are refused", opts)
 	t.Logf("heap: %d bytes a document", (heapInUse()-heap)/uint64(n))
 	r.expect(n)
 
@@ -72,12 +80,12 @@ func TestScale(t *testing.T) {
 	}
 	r.expect(n)
 
-	began = time.Now()
+	began := time.Now()
 	check(t, r.store.Close())
 	t.Logf("last snapshot: within %v", time.Since(began))
 	opts.Changed = nil
 	runtime.GC()
-	began, cpu = time.Now(), processTime()
+	began, cpu := time.Now(), processTime()
 	restored, err := rulestore.Open(opts)
 	check(t, err)
 	t.Logf("from the snapshot: %v, processor %v", time.Since(began), processTime()-cpu)

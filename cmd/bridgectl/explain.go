@@ -78,6 +78,7 @@ What depends on a value that was redacted in an event is undecidable, and not gu
 // asking is the flags that tell a request.
 type asking struct {
 	call, name, app, addr, clientID, kind, at string
+	flashVer, swfURL, tcURL, pageURL          string
 	custom                                    []string
 	event, body, dialect                      string
 }
@@ -90,6 +91,10 @@ func (a *asking) add(cmd *cobra.Command) {
 	f.StringVar(&a.addr, "addr", "", "address of the client")
 	f.StringVar(&a.clientID, "clientid", "", "the media server's number of the client")
 	f.StringVar(&a.kind, "type", "", "of a publish: live, record or append")
+	f.StringVar(&a.flashVer, "flashver", "", "what the client says it is")
+	f.StringVar(&a.swfURL, "swfurl", "", "the client's own word")
+	f.StringVar(&a.tcURL, "tcurl", "", "the client's own word")
+	f.StringVar(&a.pageURL, "pageurl", "", "the client's own word")
 	f.StringArrayVar(&a.custom, "custom", nil, "custom field=value, may be given several times")
 	f.StringVar(&a.at, "at", "", "time of the request, RFC 3339 (default: now)")
 	f.StringVar(&a.event, "event", "", "id of an event in the stream EVENTS, or its stream sequence")
@@ -159,7 +164,8 @@ func (a *asking) read(cmd *cobra.Command, flags *sourceFlags) (question, error) 
 		return question{}, err
 	}
 	return question{at: at, in: decide.Input{
-		Call: call, Name: a.name, App: a.app, Addr: a.addr, ClientID: a.clientID, Type: a.kind, Custom: custom,
+		Call: call, Name: a.name, App: a.app, Addr: a.addr, ClientID: a.clientID, Type: a.kind,
+		FlashVer: a.flashVer, SWFURL: a.swfURL, TCURL: a.tcURL, PageURL: a.pageURL, Custom: custom,
 	}}, nil
 }
 

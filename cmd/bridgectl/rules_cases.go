@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,9 @@ type caseRequest struct {
 	PageURL  string            `yaml:"pageurl"`
 	Custom   map[string]string `yaml:"custom"`
 }
+
+// goTypes is what the decoder adds about this program.
+var goTypes = regexp.MustCompile(` in type main\.\w+`)
 
 const maxCases = 16 << 20 // bytes of one file
 
@@ -119,7 +123,7 @@ func readCases(paths []string) ([]ruleCase, error) {
 		decoder := yaml.NewDecoder(bytes.NewReader(data))
 		decoder.KnownFields(true)
 		if err := decoder.Decode(&file); err != nil {
-			return nil, fmt.Errorf("cases: %s: %w", shown(path), err)
+			return nil, fmt.Errorf("cases: %s: %s", shown(path), goTypes.ReplaceAllString(err.Error(), "")) // one of the text alone
 		}
 		if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("cases: %s has more than one YAML document; put all cases into one list", shown(path))

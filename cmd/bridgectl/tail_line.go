@@ -173,6 +173,9 @@ func (p tailPrinter) eventLine(t *tailed) string {
 	b.add("clientid", e.ClientID)
 	b.add("rule", d.Rule)
 	b.add("reason", d.Reason)
+	for _, s := range e.Shadow {
+		b.add("shadow", s.Rule+":"+s.Effect)
+	}
 	b.add("in", string(e.BytesIn))
 	b.add("out", string(e.BytesOut))
 	b.add("time", string(e.Time))
