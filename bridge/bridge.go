@@ -215,7 +215,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 		b.log.Info("stopping: answering what is in flight, then emptying the spool")
 	case err = <-failed:
 	}
-	return errors.Join(err, b.Close())
+	err = errors.Join(err, b.Close())
+	b.log.Info("stopped")
+	return err
 }
 
 // hookURL is what to call, without a secret.

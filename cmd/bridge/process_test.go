@@ -173,6 +173,9 @@ func (p *process) stop() {
 	if code := p.wait(); code != 0 {
 		p.t.Fatalf("exit code %d after SIGTERM\n%s", code, p.log())
 	}
+	if !strings.Contains(p.log(), "stopped") {
+		p.t.Errorf("it does not say that it has stopped\n%s", p.log())
+	}
 }
 
 func (p *process) kill() {
