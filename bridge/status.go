@@ -125,11 +125,12 @@ func (b *Bridge) keysReady() admin.Check {
 func (b *Bridge) spoolReady() admin.Check {
 	s := b.spool.Stats()
 	full := s.Unacked+spoolHeadroom > int64(b.cfg.SpoolMaxBytes) // what is acked gives way
-	// A failure counts for some seconds only: whoever goes by /readyz would never
-	// send the request that shows that the disk has recovered.
-	c := admin.Check{Name: "spool", OK: !full && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}
+	// The spool itself finds out when its disk takes writes again. Another failure, of
+	// an fsync that an answer waits for, counts for some seconds only: whoever goes
+	// by /readyz would never send the request that shows that it is over.
+	c := admin.Check{Name: "spool", OK: !full && s.AppendError == "" && !b.answers.spoolFailedSince(time.Now().Add(-spoolForgive))}
 	damage := s.Damaged > 0 || s.Quarantined > 0 || s.Lost > 0
-	c.Degraded = c.OK && (s.AppendError != "" || s.SyncError != "" || s.CursorError != "" || damage)
+	c.Degraded = c.OK && (s.SyncError != "" || s.CursorError != "" || damage)
 	c.Detail = fmt.Sprintf("%d events wait, %d bytes on disk", s.Events, s.Bytes)
 	if !c.OK {
 		c.Detail = "takes no events; " + c.Detail

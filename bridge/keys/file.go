@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"bintubridge/bridge/decide"
@@ -168,7 +169,7 @@ func (f *File) tellMissing() {
 }
 
 func readFile(path string) ([]byte, fs.FileMode, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what is a pipe must not wait for who writes it
 	if err != nil {
 		return nil, 0, err
 	}
@@ -176,6 +177,9 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s: want a regular file, it is %s", path, info.Mode())
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(data) > maxFile {

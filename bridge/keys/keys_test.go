@@ -256,7 +256,7 @@ func TestOpen(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{filepath.Join(dir, "none"): "no such file", dir: "is a directory", large: "over 1048576 bytes"} {
+	for path, want := range map[string]string{filepath.Join(dir, "none"): "no such file", dir: "want a regular file", large: "over 1048576 bytes"} {
 		if f, err := Open(path, log); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "BRIDGE_KEYS_FILE: ") {
 			t.Errorf("%s: %v, %v", path, f, err)
 		}

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -97,11 +98,23 @@ func (p *keyPair) reload() {
 
 // load reads the files and puts them to use.
 func (p *keyPair) load() error {
-	cert, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	err := errors.Join(regular(p.certFile), regular(p.keyFile))
+	var cert tls.Certificate
+	if err == nil {
+		cert, err = tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	}
 	if err != nil {
 		return fmt.Errorf("receive: load TLS certificate %s and key %s, check that both are readable PEM files that belong together: %w",
 			p.certFile, p.keyFile, err)
 	}
 	p.current.Store(&cert)
+	return nil
+}
+
+// regular refuses what reading may wait for, as a pipe. What is not there, reading tells.
+func regular(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: want a regular file, it is %s", path, info.Mode())
+	}
 	return nil
 }

@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -105,6 +107,8 @@ func TestCertificateReload(t *testing.T) {
 		{"still broken, not logged again", func() {}, recheckEvery, "second", 2},
 		{"gone", func() { _ = os.Remove(files.cert) }, recheckEvery, "second", 3},
 		{"back", func() { files.renew(t, "third") }, recheckEvery, "third", 4},
+		{"a pipe that nobody writes", func() { makePipe(t, files.cert) }, recheckEvery, "third", 5},
+		{"back again", func() { _ = os.Remove(files.cert); files.renew(t, "fourth") }, recheckEvery, "fourth", 6},
 	} {
 		step.change()
 		now = now.Add(step.after)
@@ -115,6 +119,13 @@ func TestCertificateReload(t *testing.T) {
 		if leaf.DNSNames[0] != step.want || len(out.lines(t)) != step.logged {
 			t.Errorf("%s: certificate %q, want %q; log %v, want %d lines", step.name, leaf.DNSNames[0], step.want, out.lines(t), step.logged)
 		}
+	}
+}
+
+func makePipe(t *testing.T, path string) {
+	t.Helper()
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }
 

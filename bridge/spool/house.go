@@ -7,7 +7,8 @@ import (
 )
 
 // janitorInterval is how often acked segments are looked at, an abandoned one is
-// written again, and the append time of the newest record is noted.
+// written again, a disk that refused a record is tried, and the append time of the
+// newest record is noted.
 const janitorInterval = time.Second
 
 // keepHouse syncs, prepares, mends and removes segments until Close. Everything
@@ -36,6 +37,7 @@ func (s *Spool) keepHouse() {
 			s.mu.Unlock()
 			s.reportDiscard(s.removeAcked(now))
 			s.countAside()
+			s.probe()
 			s.tend()
 		}
 	}

@@ -25,7 +25,7 @@ type Stats struct {
 
 	Append      AppendStats `json:"append"`
 	Fsync       SyncStats   `json:"fsync"`
-	AppendError string      `json:"append_error,omitempty"` // of the last append or of Open, empty once one was written
+	AppendError string      `json:"append_error,omitempty"` // of the last append or of Open, empty once records can be written again
 	CursorError string      `json:"cursor_error,omitempty"` // why the cursor is not saved; after a restart more is sent again
 	SyncError   string      `json:"sync_error,omitempty"`   // of the last sync; stays until everything is on the disk again
 }
