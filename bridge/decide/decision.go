@@ -42,6 +42,7 @@ func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 const (
 	ReasonDefault   = "default"    // no rule matched
 	ReasonEmptyName = "empty_name" // publish or play without a stream name, whatever the rules say
+	ReasonLongName  = "long_name"  // a name longer than senders pass on, whatever the rules say
 	ReasonNotAsked  = "not_asked"  // the call only tells; nobody should have asked
 )
 

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// maxName is the longest name or pattern, in bytes: bintu's media servers
-	// cut names at 2047.
-	maxName = 2048
+	// senderName is the longest name that a sender passes on, in bytes: bintu's media
+	// servers cut names there.
+	senderName = 2047
+	// maxName is the longest name or pattern of a rule, in bytes.
+	maxName = senderName + 1
 	// maxReason is the longest reason, in bytes. It goes into every event.
 	maxReason = 256
 )

@@ -25,13 +25,9 @@ const (
 	LintSlow     Lint = "slow"     // it is looked at for every request, as are many others
 )
 
-const (
-	// senderName is the longest name that a sender passes on, in bytes: see maxName.
-	senderName = 2047
-	// fewSlow is how many rules may be looked at for every request: together they
-	// cost it a microsecond or so.
-	fewSlow = 50
-)
+// fewSlow is how many rules may be looked at for every request: together they cost it a
+// microsecond or so.
+const fewSlow = 50
 
 // Check looks for rules that compile and are most likely mistakes, as of now. A
 // rule that it calls never, expired or shadowed decides nothing: none of these is

@@ -39,6 +39,9 @@ func oracleDecide(docs map[string]oracleDocument, d Defaults, in *Input, now tim
 	if starts && in.Name == "" {
 		return Decision{Reason: "empty_name"}
 	}
+	if len(in.Name) >= 2048 {
+		return Decision{Reason: "long_name"}
+	}
 	var found []Decision
 	best := math.Inf(-1)
 	for key, doc := range docs {
@@ -82,7 +85,7 @@ func oracleDecide(docs map[string]oracleDocument, d Defaults, in *Input, now tim
 
 // oracleShadow lists every shadow rule that matches and keeps the best.
 func oracleShadow(docs map[string]oracleDocument, in *Input, now time.Time) []subjects.ShadowDecision {
-	if d := oracleDecide(docs, Defaults{}, in, now); d.Reason == "not_asked" || d.Reason == "empty_name" {
+	if d := oracleDecide(docs, Defaults{}, in, now); d.Reason == "not_asked" || d.Reason == "empty_name" || d.Reason == "long_name" {
 		return nil
 	}
 	type match struct {

@@ -65,6 +65,9 @@ func undecided(in *Input) (Decision, bool) {
 	if in.Name == "" && (in.Call == subjects.Publish || in.Call == subjects.Play) {
 		return Decision{Reason: ReasonEmptyName}, true
 	}
+	if len(in.Name) > senderName { // from no media server, and looking for patterns in it would take long
+		return Decision{Reason: ReasonLongName}, true
+	}
 	return Decision{}, false
 }
 

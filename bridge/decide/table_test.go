@@ -75,6 +75,8 @@ func TestDecide(t *testing.T) {
 		{name: "no rules let connect", in: call(subjects.Connect), want: open},
 		{name: "a told call is not decided", rules: `{"effect":"allow"}`, in: call(subjects.PublishDone), want: Decision{Reason: ReasonNotAsked}},
 		{name: "an unknown call is not decided", rules: `{"effect":"allow"}`, in: call(subjects.UnknownCall), want: Decision{Reason: ReasonNotAsked}},
+		{name: "a name longer than senders pass on is denied whatever the rules say", rules: `{"effect":"allow"}`, in: name(strings.Repeat("a", 2048)), want: Decision{Reason: ReasonLongName}},
+		{name: "one that they pass on is not", rules: `{"effect":"allow"}`, in: name(strings.Repeat("a", 2047)), want: by(Allow, "#1")},
 		{name: "an empty name is denied whatever the rules say", rules: `{"effect":"allow"}`, in: name(""), want: Decision{Reason: ReasonEmptyName}},
 		{name: "an empty name may be updated", in: publish(func(in *Input) { in.Call, in.Name = subjects.UpdatePlay, "" }), want: open},
 

@@ -55,8 +55,8 @@ func TestPatternsAndLongTexts(t *testing.T) {
 		{`^(a?){200}`, strings.Repeat("a", 60_000), false, true},
 	} {
 		in := whenInput()
-		in.Name = tt.text
-		for _, call := range []string{`name.matches('` + tt.pattern + `')`, `matches(name, '` + tt.pattern + `')`} {
+		in.TCURL = tt.text
+		for _, call := range []string{`tcurl.matches('` + tt.pattern + `')`, `matches(tcurl, '` + tt.pattern + `')`} {
 			if got := rulesTable(t, whenRule(t, "r", "allow", call)).Decide(&in, noon); (got.Rule != "") != tt.allowed {
 				t.Errorf("allow %s, %d bytes: %+v", call, len(tt.text), got)
 			}
