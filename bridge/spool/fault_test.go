@@ -454,6 +454,40 @@ func TestUnreadableSegmentDoesNotBlockTheQueue(t *testing.T) {
 	}
 }
 
+// The segment that takes the appends does not read back, or its file was removed: what comes after
+// it was skipped goes into another file, and is read.
+func TestUnreadableActiveSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemDisk()
+		s := still(t, d, Options{})
+		mustAppend(t, s, "lost")
+		bad := d.files(segmentSuffix)[0]
+		d.setFail(func(did, path string) error {
+			if did == "open" && path == bad {
+				return syscall.ENOENT
+			}
+			return nil
+		})
+		r := s.Reader()
+		for end := time.Now().Add(2 * readPatience); time.Now().Before(end); <-time.After(time.Second) {
+			_, _, payload, err := r.Next()
+			if payload != nil || err == nil {
+				break
+			}
+		}
+		mustAppend(t, s, "kept")
+		if _, _, payload, err := r.Next(); string(payload) != "kept" || err != nil {
+			t.Errorf("%q, %v", payload, err)
+		}
+		if s.Stats().Lost != 1 {
+			t.Errorf("%+v", s.Stats())
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // A short hiccup skips nothing, however often it is asked for meanwhile. Nor does a process or a
 // machine that is out of something, however long.
 func TestHealthyRecordsAreNotSkipped(t *testing.T) {

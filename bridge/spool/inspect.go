@@ -74,7 +74,7 @@ func Inspect(dir string, watch Watch) (*Inspection, error) {
 	}
 	for _, name := range in.SetAside {
 		if isAside(name) {
-			in.Problems = append(in.Problems, Problem{File: name, Reason: "set aside because of damage; export --lost and redrive send the whole events in it, then remove the file"})
+			in.Problems = append(in.Problems, Problem{File: name, Reason: "set aside because of damage; export --lost and redrive send what of its events can be proven; remove it when none is missed"})
 		}
 	}
 	in.Cursor.Seq, in.Cursor.StreamSeq, in.Cursor.SpoolID = cur.Seq, cur.StreamSeq, cur.SpoolID

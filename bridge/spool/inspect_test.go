@@ -59,7 +59,7 @@ func TestInspectFindsProblems(t *testing.T) {
 				create(t, segmentPath(dir, 1)+".1.damaged", nil)
 				create(t, segmentPath(dir, 1)+".1.repaired.damaged", nil)
 			},
-			[]string{"00000000000000000001.seg.1.damaged: offset 0: set aside because of damage; export --lost and redrive send the whole events in it, then remove the file"}, 1, 4,
+			[]string{"00000000000000000001.seg.1.damaged: offset 0: set aside because of damage; export --lost and redrive send what of its events can be proven; remove it when none is missed"}, 1, 4,
 		},
 		"a cursor that is far ahead": {
 			func(t *testing.T, dir string) {

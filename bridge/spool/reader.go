@@ -248,6 +248,7 @@ func (r *Reader) leave() bool {
 func (r *Reader) skip(seg *segment, cause error) {
 	r.s.mu.Lock()
 	seg.damage = cause
+	seg.spoilt = true // records go on in another file, should this be the active one
 	last := seg.last.Load()
 	r.off, r.rest = seg.size.Load(), nil
 	if from := max(r.pos, r.s.lostUntil); last > from { // else it was counted before a Rewind
