@@ -140,6 +140,9 @@ func (d *derivation) event(ctx context.Context, msg jetstream.Msg) error {
 	if err := d.repeatTicks(ctx, m.Sequence); err != nil {
 		return err
 	}
+	if err == nil {
+		err = checkTexts(&m.Event)
+	}
 	redriven := m.Header.Get(subjects.HeaderRedrive)
 	switch {
 	case redriven != "" && redriven != Name: // another consumer's
@@ -245,7 +248,7 @@ func (d *derivation) publish(ctx context.Context, s subjects.Session, after uint
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ack, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequence(d.sessions.Sequence))
-	if errors.Is(err, nats.ErrMaxPayload) && s.Custom.Len() > 0 { // publishers choose them: they must not end it all
+	if isTooLarge(err) && s.Custom.Len() > 0 { // publishers choose them: they must not end it all
 		d.log.Warn("a session is told without its custom fields: they are too large", "id", s.ID)
 		s.Custom = subjects.Fields{}
 		return d.publish(ctx, s, after, now)
@@ -261,6 +264,13 @@ func (d *derivation) publish(ctx context.Context, s subjects.Session, after uint
 		d.sessions.Sequence = ack.Sequence
 	}
 	return nil
+}
+
+// isTooLarge reports whether the client or the stream refused a message for its size.
+func isTooLarge(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) ||
+		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum
 }
 
 // message is a CloudEvent, as those of the bridge are.
@@ -282,10 +292,12 @@ func message(s subjects.Session, after uint64, now time.Time) (*nats.Msg, error)
 		subjects.HeaderSpecVersion: subjects.SpecVersion, subjects.HeaderContentType: subjects.ContentType,
 		subjects.HeaderID: s.ID, subjects.HeaderMsgID: s.ID, subjects.HeaderSource: "/consumers/sessions",
 		subjects.HeaderType: "bintu.session." + what, subjects.HeaderTime: string(subjects.AppendTime(nil, at)),
-		subjects.HeaderSubject: string(subjects.AppendPercent(nil, s.Name)),
-		headerAfter:            strconv.FormatUint(after, 10),
+		headerAfter: strconv.FormatUint(after, 10),
 	} {
 		msg.Header[name] = []string{value}
+	}
+	if about := subjects.AppendPercent(nil, s.Name); len(about) <= maxAbout { // the body has the name
+		msg.Header[subjects.HeaderSubject] = []string{string(about)}
 	}
 	if !now.IsZero() {
 		msg.Header[headerTick] = []string{now.UTC().Format(time.RFC3339Nano)}
