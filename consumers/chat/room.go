@@ -98,20 +98,23 @@ func (r *room) parse(name, text, fallback string) error {
 	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
+	if err := checkTemplate(t); err != nil {
+		return fmt.Errorf("templates: %s: %w", name, err)
+	}
 	r.templates[name] = t
 	_, err = r.render(name, Told{Name: "lobby", App: "live", Duration: time.Hour, PeakViewers: 7, Viewers: 7, Milestone: 5})
 	return err
 }
 
 func (r *room) render(name string, told Told) (string, error) {
-	var b strings.Builder
-	if err := r.templates[name].Execute(&b, told); err != nil {
+	var m message
+	if err := r.templates[name].Execute(&m, told); err != nil {
 		return "", fmt.Errorf("templates: %w", err)
 	}
-	if strings.TrimSpace(b.String()) == "" || b.Len() > maxMessage {
-		return "", fmt.Errorf("templates: %s gives %d bytes, want 1 to %d", name, b.Len(), maxMessage)
+	if strings.TrimSpace(m.text.String()) == "" {
+		return "", fmt.Errorf("templates: %s gives nothing", name)
 	}
-	return b.String(), nil
+	return m.text.String(), nil
 }
 
 func (r *room) wants(name string) bool {
