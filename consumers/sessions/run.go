@@ -136,9 +136,8 @@ func (r *runner) work(ctx context.Context, kv jetstream.KeyValue) error {
 	if err != nil {
 		return fmt.Errorf("take up: %w", err)
 	}
-	err = d.follow(ctx)
-	if ctx.Err() == nil || errors.Is(context.Cause(ctx), errLeaseLost) {
-		return err
+	if err := d.follow(ctx); err != nil || errors.Is(context.Cause(ctx), errLeaseLost) {
+		return err // without a checkpoint: the next one applies again what was not told
 	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
