@@ -121,6 +121,7 @@ func TestMistakes(t *testing.T) {
 		{"BRIDGE_MAX_CONNS=many", `BRIDGE_MAX_CONNS="many": want a whole number`},
 		{"BRIDGE_SPOOL_FULL=panic", `BRIDGE_SPOOL_FULL="panic": want answer or reject`},
 		{"BRIDGE_RULES_STALE=maybe", "want keep or deny"},
+		{"BRIDGE_RULES_STALE=deny", "never takes effect without BRIDGE_RULES_STALE_AFTER"},
 		{"BRIDGE_RULES_STALE_AFTER=-1s", "want 0"},
 		{"BRIDGE_RULES_BUCKET=a.b", "BRIDGE_RULES_BUCKET"},
 		{"BRIDGE_RULES_BUCKET=live", "another use"},

@@ -82,6 +82,9 @@ func (c Config) Check() []error {
 	if c.StaleAfter < 0 {
 		add("BRIDGE_RULES_STALE_AFTER=%s: want 0 (never) or more", c.StaleAfter)
 	}
+	if c.Stale == StaleDeny && c.StaleAfter == 0 {
+		add("BRIDGE_RULES_STALE=deny never takes effect without BRIDGE_RULES_STALE_AFTER: set it, or leave BRIDGE_RULES_STALE out")
+	}
 	return problems
 }
 
