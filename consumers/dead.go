@@ -35,12 +35,19 @@ func NewDeadLetters(js jetstream.JetStream, consumer string) *DeadLetters {
 
 // Put copies m with its reason. The same message twice is one letter, within the duplicate
 // window of DEAD. A message that leaves no room for its reason is set aside without its
-// body where its own stream keeps that, and else not at all.
+// body where its own stream keeps that, and else not at all. One whose headers leave none loses
+// those: whoever made them is no bridge.
 func (l *DeadLetters) Put(ctx context.Context, m *Message, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	letter := l.letter(m, reason)
 	_, err := l.js.PublishMsg(ctx, letter)
+	if isHeaderTooLarge(err) {
+		maps.DeleteFunc(letter.Header, func(name string, _ []string) bool {
+			return !strings.HasPrefix(name, "dead-") && name != subjects.HeaderMsgID
+		})
+		_, err = l.js.PublishMsg(ctx, letter)
+	}
 	if errors.Is(err, nats.ErrMaxPayload) && l.isKept(ctx, m.Stream) {
 		letter.Data = nil
 		letter.Header.Set(subjects.HeaderDeadBody, subjects.DeadBodyLeft)
@@ -50,6 +57,13 @@ func (l *DeadLetters) Put(ctx context.Context, m *Message, reason string) error 
 		return fmt.Errorf("publish to %s: %w", subjects.StreamDead, err)
 	}
 	return nil
+}
+
+// isHeaderTooLarge reports whether JetStream refused a message for its headers, over 64 KiB.
+func isHeaderTooLarge(err error) bool {
+	const code = 10097 // JSStreamHeaderExceedsMaximumErr of nats-server
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == code
 }
 
 // isKept reports whether a stream has its messages when they are settled, as EVENTS and SESSIONS do: a

@@ -295,6 +295,19 @@ func TestLargeLetter(t *testing.T) {
 	}
 }
 
+// Headers that leave no room for those of a letter are left out of it.
+func TestLetterOfLargeHeaders(t *testing.T) {
+	kit := consumerstest.Start(t)
+	kit.PublishRaw("stream.publish", nats.Header{"x": {strings.Repeat("x", 65_400)}}, []byte("no event"))
+	var fixed journal
+	kit.Run(consumers.Options{Name: "audit"}, fixed.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 1)
+	dead := kit.Dead("audit")
+	if len(dead) != 1 || string(dead[0].Data) != "no event" || dead[0].Header.Get("x") != "" || dead[0].Header.Get(subjects.HeaderDeadReason) == "" {
+		t.Errorf("dead %v", dead)
+	}
+}
+
 // A letter that cannot be sent again stays, with its error, and holds up none behind it.
 func TestRedriveGoesOn(t *testing.T) {
 	kit := consumerstest.Start(t)
