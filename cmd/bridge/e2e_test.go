@@ -330,7 +330,8 @@ func TestBadInput(t *testing.T) {
 		{"no call", "name=x&addr=1.2.3.4", 400, "stream.invalid.request.="},
 		{"json", `{"call":"publish"}`, 400, "stream.invalid.request.="},
 		{"ten thousand pairs", pairs + "call=publish&name=many", 200, "stream.publish.many"},
-		{"64 KiB name", "call=publish&name=" + long, 200, ""},
+		{"64 KiB name", "call=publish&name=" + long, 403, ""},
+		{"64 KiB name that is told", "call=done&name=" + long[:60<<10], 200, ""},
 		{"NUL, CR LF in the name", "call=publish&name=a%00b%0D%0Ac", 200, "stream.publish.a=00b=0D=0Ac"},
 		{"raw NUL, CR LF in the name", "call=publish&name=a\x00b\r\nc", 200, "stream.publish.a=00b=0D=0Ac"},
 		{"semicolon", "a=1;call=play&call=publish&name=s", 200, "stream.publish.s"},
@@ -369,7 +370,7 @@ func TestBadInput(t *testing.T) {
 	if got := p.post("call=publish&name=" + long + "x"); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body over the limit: %d", got)
 	}
-	if s := p.status(); s.Lost != 0 || s.Forward.Acked != 21 {
+	if s := p.status(); s.Lost != 0 || s.Forward.Acked != 22 {
 		t.Errorf("status %+v", s)
 	}
 	p.stop()
