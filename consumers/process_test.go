@@ -61,6 +61,9 @@ func worker(ctx context.Context, js jetstream.JetStream) error {
 		})
 	}
 	marks, err := js.KeyValue(ctx, subjects.BucketLive)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it ended before it began: those before it had done all
+	}
 	if err != nil {
 		return err
 	}
