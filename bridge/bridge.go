@@ -74,6 +74,9 @@ func Open(cfg Config, log *slog.Logger) (*Bridge, error) {
 }
 
 func (b *Bridge) open() (err error) {
+	if b.cfg.guessable() {
+		b.log.Warn("a secret of BRIDGE_HOOK_SECRETS is short enough to be guessed by whom the network brings", "want_characters", minSecret)
+	}
 	if b.lock, err = lockDir(b.cfg.DataDir); err != nil {
 		return err
 	}

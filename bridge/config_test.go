@@ -95,7 +95,10 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"BRIDGE_LISTEN=8080", `BRIDGE_LISTEN="8080": want host:port`},
 		{"BRIDGE_LISTEN=:99999", "want host:port"},
-		{"BRIDGE_LISTEN=0.0.0.0:8080", "BRIDGE_LISTEN=\"0.0.0.0:8080\" can be reached from the network: set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM, or BRIDGE_OPEN=true"},
+		{"BRIDGE_LISTEN=0.0.0.0:8080", "BRIDGE_LISTEN=\"0.0.0.0:8080\" can be reached from the network: set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM, which may not have all addresses, or BRIDGE_OPEN=true"},
+		{"BRIDGE_LISTEN=:8080 BRIDGE_ALLOW_FROM=192.0.2.7,0.0.0.0/0", "can be reached from the network"},
+		{"BRIDGE_LISTEN=:8080 BRIDGE_ALLOW_FROM=::/0", "can be reached from the network"},
+		{"BRIDGE_TRUSTED_PROXIES=10.0.0.0/8,::/0", "BRIDGE_TRUSTED_PROXIES has all addresses"},
 		{"BRIDGE_LISTEN=[::]:8080", "can be reached from the network"},
 		{"BRIDGE_LISTEN=bridge.example:8080", "can be reached from the network"},
 		{"BRIDGE_EMBEDDED_LISTEN=:4222", "set NATS_TOKEN, or NATS_USER and NATS_PASSWORD"},
@@ -213,6 +216,23 @@ func TestReachable(t *testing.T) {
 	for _, guard := range []string{"BRIDGE_HOOK_SECRETS=a-secret", "BRIDGE_ALLOW_FROM=192.0.2.0/24", "BRIDGE_OPEN=true"} {
 		if _, err := Load([]string{"BRIDGE_NAME=n", "BRIDGE_LISTEN=:8080", guard}); err != nil {
 			t.Errorf("%s: %v", guard, err)
+		}
+	}
+}
+
+func TestGuessable(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"BRIDGE_LISTEN=:8080 BRIDGE_HOOK_SECRETS=fifteen-letters":                  true,
+		"BRIDGE_LISTEN=:8080 BRIDGE_HOOK_SECRETS=a-long-one-that-nobody-guesses,x": true,
+		"BRIDGE_LISTEN=:8080 BRIDGE_HOOK_SECRETS=x BRIDGE_ALLOW_FROM=::/0":         true,
+		"BRIDGE_LISTEN=:8080 BRIDGE_HOOK_SECRETS=sixteen--letters":                 false,
+		"BRIDGE_LISTEN=:8080 BRIDGE_HOOK_SECRETS=x BRIDGE_ALLOW_FROM=192.0.2.7":    false,
+		"BRIDGE_LISTEN=127.0.0.1:8080 BRIDGE_HOOK_SECRETS=x":                       false,
+		"BRIDGE_LISTEN=:8080 BRIDGE_OPEN=true":                                     false,
+	} {
+		cfg, err := Load(append(strings.Fields(environ), "BRIDGE_NAME=n"))
+		if err != nil || cfg.guessable() != want {
+			t.Errorf("%s: guessable is not %v; %v", environ, want, err)
 		}
 	}
 }

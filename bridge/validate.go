@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ const (
 	minSpoolBytes    = 1 << 20
 	minSyncInterval  = time.Millisecond
 	maxNameLen       = 128
+	minSecret        = 16 // characters that nobody guesses
 	secretCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 )
 
@@ -59,6 +61,9 @@ func (c Config) Check() []error {
 			add("BRIDGE_HOOK_SECRETS: secret %d is empty or has other characters than letters, digits and ._~-", i+1)
 		}
 	}
+	if c.TrustedProxies.all() && !c.Open {
+		add("BRIDGE_TRUSTED_PROXIES has all addresses: every caller could say that it is another; name the proxies', or BRIDGE_OPEN=true if that is wanted")
+	}
 	if c.RulesBucket == "" || strings.Trim(c.RulesBucket, secretCharacters) != "" || strings.ContainsAny(c.RulesBucket, ".~") {
 		add("BRIDGE_RULES_BUCKET=%q: want letters, digits, _ and -", c.RulesBucket)
 	}
@@ -95,8 +100,8 @@ type listener struct {
 
 func (c Config) listeners() []listener {
 	hook := listener{name: "BRIDGE_LISTEN", addr: c.Listen}
-	if len(c.HookSecrets) == 0 && len(c.AllowFrom) == 0 {
-		hook.unguarded = "set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM"
+	if len(c.HookSecrets) == 0 && !c.AllowFrom.guard() {
+		hook.unguarded = "set BRIDGE_HOOK_SECRETS or BRIDGE_ALLOW_FROM, which may not have all addresses"
 	}
 	all := []listener{hook, {name: "BRIDGE_ADMIN_LISTEN", addr: c.AdminListen}}
 	if c.NATSURL == "" {
@@ -107,6 +112,12 @@ func (c Config) listeners() []listener {
 		all = append(all, nats)
 	}
 	return all
+}
+
+// guessable reports whether the network can reach the hook by a secret that somebody might guess.
+func (c Config) guessable() bool {
+	short := func(secret string) bool { return len(secret) < minSecret }
+	return !isLoopback(c.Listen) && !c.AllowFrom.guard() && slices.ContainsFunc(c.HookSecrets, short)
 }
 
 func checkListen(addr string) error {

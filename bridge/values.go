@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -108,6 +109,14 @@ func (n *Networks) UnmarshalText(text []byte) error {
 	*n = list
 	return nil
 }
+
+// all reports whether the list has all addresses, of IPv4 or IPv6.
+func (n Networks) all() bool {
+	return slices.ContainsFunc(n, func(p netip.Prefix) bool { return p.Bits() == 0 })
+}
+
+// guard reports whether the list keeps anybody out.
+func (n Networks) guard() bool { return len(n) > 0 && !n.all() }
 
 // parsePrefix reads a CIDR or a single address. IPv4 written as IPv6 is IPv4.
 func parsePrefix(text string) (netip.Prefix, error) {
