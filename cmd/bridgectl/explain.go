@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ What depends on a value that was redacted in an event is undecidable, and not gu
 				return err
 			}
 			set.tell(cmd)
-			x := explanation{question: question, set: set, explained: question.explain(defaults, set.docs)}
+			x := explanation{question: question, set: set, keys: flags.keysPath(), explained: question.explain(defaults, set.docs)}
 			if output.name == "json" {
 				return x.printJSON(cmd.OutOrStdout())
 			}
@@ -277,6 +278,7 @@ func findIn(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream
 type explanation struct {
 	question  question
 	set       *ruleSet
+	keys      string // file of the keys of tokens, empty for none
 	explained decide.Explanation
 }
 
@@ -304,7 +306,20 @@ func (x *explanation) print(w io.Writer) {
 	} else {
 		fmt.Fprintf(w, "\n%s%s\n", strings.ToUpper(d.Effect.String()), because(d))
 	}
+	x.printKeys(w)
 	x.printRecorded(w)
+}
+
+// printKeys tells with which keys a token failed: a bridge may have others.
+func (x *explanation) printKeys(w io.Writer) {
+	failed := func(c decide.Considered) bool { return c.Failed == decide.ConditionToken }
+	switch {
+	case !slices.ContainsFunc(slices.Concat(x.explained.Considered, x.explained.Shadow), failed):
+	case x.keys == "":
+		fmt.Fprintln(w, "tokens were checked without keys: name the bridge's with --keys-file or BRIDGE_KEYS_FILE")
+	default:
+		fmt.Fprintf(w, "tokens were checked with the keys in %s\n", shown(x.keys))
+	}
 }
 
 // decision is what was decided, for scripts.

@@ -56,9 +56,12 @@ func effectOf(call, text string) (decide.Effect, error) {
 	return effect, nil
 }
 
+// keysPath names the file of the keys of tokens, empty for none.
+func (f *sourceFlags) keysPath() string { return cmp.Or(f.keysFile, f.getenv("BRIDGE_KEYS_FILE")) }
+
 // keys returns the keys of tokens, or nil when no file is named.
 func (f *sourceFlags) keys() (*decide.Keys, error) {
-	path := cmp.Or(f.keysFile, f.getenv("BRIDGE_KEYS_FILE"))
+	path := f.keysPath()
 	if path == "" {
 		return nil, nil
 	}
