@@ -45,6 +45,12 @@ func TestVerdict(t *testing.T) {
 		t.Errorf("what to do: %q", got)
 	}
 	p.until(`document.querySelector('#tiles [data-sign=warn]')`)
+	for _, width := range []int64{360, 768, 1000, 1200, 1600} {
+		p.show(width, 800, "light")
+		if cut := eval[string](p, `[...document.querySelectorAll('#tiles dd')].filter((n) => n.scrollWidth > n.clientWidth).map((n) => n.innerText).join(', ')`); cut != "" {
+			t.Errorf("%d wide: cut off: %s", width, cut)
+		}
+	}
 	r.server.Start()
 	p.until(`document.querySelector('#verdict').dataset.level === 'good'`)
 }

@@ -2,7 +2,7 @@
 
 import { ask, poll } from './api.js';
 import { fillTable, say } from './dom.js';
-import { age, count, rate } from './format.js';
+import { age, count, rate, some } from './format.js';
 
 export function startFleet(section) {
   const note = section.querySelector('.note');
@@ -34,7 +34,7 @@ function state(b, newest, now) {
   if (silent > quiet) return `silent for ${age(silent)}`;
   const troubles = [];
   if (b.shared) troubles.push('two of one name');
-  if (b.rules.invalid_count > 0) troubles.push(`${count(b.rules.invalid_count)} refused documents`);
+  if (b.rules.invalid_count > 0) troubles.push(some(b.rules.invalid_count, 'refused document'));
   if (b.rules.revision < newest) troubles.push(`behind: newest is ${count(newest)}`);
   if (b.rules.trouble) troubles.push(b.rules.trouble);
   if (b.rules.stale) troubles.push('rules are stale');

@@ -5,6 +5,9 @@ const tenth = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 
 export const count = (n) => whole.format(n ?? 0);
 
+// some is a number of things: 1 rule, 2 rules.
+export const some = (n, thing) => `${count(n)} ${thing}${n === 1 ? '' : 's'}`;
+
 // rate is a number per second: few need a fraction.
 export const rate = (n) => ((n ?? 0) < 10 ? tenth : whole).format(n ?? 0);
 

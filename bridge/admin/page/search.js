@@ -2,7 +2,7 @@
 
 import { ask } from './api.js';
 import { el, say } from './dom.js';
-import { count } from './format.js';
+import { count, some } from './format.js';
 
 export function startSearch(section) {
   const form = section.querySelector('form');
@@ -25,7 +25,7 @@ export function startSearch(section) {
 }
 
 function about(answer) {
-  if (answer.stopped) return `Time was up after ${count(answer.documents)} documents; ${count(answer.rules.length)} rules so far. Say more to find less.`;
+  if (answer.stopped) return `Time was up after ${some(answer.documents, 'document')}; ${some(answer.rules.length, 'rule')} so far. Say more to find less.`;
   if (answer.more) return `The first ${count(answer.rules.length)}; there are more.`;
   return answer.rules.length === 0 ? 'No rule contains that.' : `${count(answer.rules.length)} found.`;
 }
