@@ -49,31 +49,43 @@ func program(kit *consumerstest.Kit, args string, env ...string) *consumerstest.
 	return kit.StartProcess(append(env, argsVariable+"="+args, "NATS_URL="+kit.URL(), "CONSUMER_LOG_LEVEL=error")...)
 }
 
-// told is an HTTP server that counts what it is told. While it is deaf a request is not heard and not
-// answered.
+// told is an HTTP server that counts what it is told. Once it was told enough it is deaf: a request is
+// not heard and not answered.
 type told struct {
 	*httptest.Server
-	deaf    atomic.Bool
 	unheard atomic.Int64
 	mu      sync.Mutex
 	got     map[string]int
+	enough  int // 0: never
 }
 
 func startTold(t *testing.T, what func(*http.Request) string) *told {
 	r := &told{got: map[string]int{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		text := what(req) // the body is read: only then the end of a client is noticed
-		if r.deaf.Load() {
+		if !r.hear(text) {
 			r.unheard.Add(1)
 			<-req.Context().Done()
-			return
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.got[text]++
 	}))
 	t.Cleanup(r.Close)
 	return r
+}
+
+func (r *told) hear(text string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.enough > 0 && len(r.got) >= r.enough {
+		return false
+	}
+	r.got[text]++
+	return true
+}
+
+func (r *told) setEnough(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enough = n
 }
 
 func (r *told) all() map[string]int {
@@ -85,28 +97,29 @@ func (r *told) all() map[string]int {
 const (
 	rounds = 3
 	each   = 300 // messages of a round
+	some   = 6   // of them
 )
 
-// kill kills the program while it waits for an answer.
-func (r *told) kill(t *testing.T, p *consumerstest.Process) {
+// kill starts a program, and kills it while it waits for an answer. However late that is, there is work
+// left: it is answered only some requests.
+func (r *told) kill(t *testing.T, start func() *consumerstest.Process) {
+	t.Helper()
 	before := r.unheard.Load()
-	r.deaf.Store(true)
+	r.setEnough(len(r.all()) + some)
+	p := start()
 	bridgetest.Eventually(t, "a request is on its way", func() bool { return r.unheard.Load() > before })
 	p.Kill()
-	r.deaf.Store(false)
+	r.setEnough(0)
 }
 
 // killed starts a program on the messages of one round after the other, kills it in the middle of each,
-// and leaves the last one running. done is how much it did.
-func killed(t *testing.T, start func() *consumerstest.Process, load func(round int), done func() int, kill func(*testing.T, *consumerstest.Process)) {
+// and leaves the last one running.
+func killed(t *testing.T, start func() *consumerstest.Process, load func(round int), kill func(*testing.T, func() *consumerstest.Process)) {
 	t.Helper()
 	start().Kill() // its durable consumers are there now
 	for round := range rounds {
 		load(round)
-		before := done()
-		p := start()
-		bridgetest.Eventually(t, "it works", func() bool { return done() > before+5 })
-		kill(t, p)
+		kill(t, start)
 	}
 	start()
 }
@@ -130,7 +143,7 @@ func TestNotifyIsKilled(t *testing.T) {
 		for i := range each {
 			want = append(want, kit.Publish(consumerstest.Event("publish", fmt.Sprint("n", i)))[0].ID+"_a")
 		}
-	}, func() int { return len(r.all()) }, r.kill)
+	}, r.kill)
 	bridgetest.Eventually(t, "all is delivered", func() bool { return len(r.all()) == len(want) })
 	for _, id := range want {
 		if r.all()[id] == 0 {
@@ -158,7 +171,7 @@ func TestChatIsKilled(t *testing.T) {
 			kit.Put(subjects.BucketLive, name+".x.1", map[string]any{"name": name, "session": name})
 			kit.PublishSession(subjects.Session{ID: name + "-started", Session: name, Kind: subjects.KindPublish, Name: name})
 		}
-	}, func() int { return len(r.all()) }, r.kill)
+	}, r.kill)
 	bridgetest.Eventually(t, "all is told", func() bool { return len(r.all()) == rounds*each })
 	for round := range rounds {
 		for i := range each {
@@ -200,7 +213,12 @@ func TestAnalyticsIsKilled(t *testing.T) {
 			total += round*each + i
 			kit.Publish(e)
 		}
-	}, func() int { n, _ := read(); return n }, func(_ *testing.T, p *consumerstest.Process) { p.Kill() })
+	}, func(t *testing.T, start func() *consumerstest.Process) {
+		before, _ := read()
+		p := start()
+		bridgetest.Eventually(t, "it works", func() bool { n, _ := read(); return n >= before+some })
+		p.Kill()
+	})
 	bridgetest.Eventually(t, "all is there", func() bool { n, _ := read(); return n == rounds*each })
 	kit.WaitAllAcked(subjects.StreamEvents, analytics.Name)
 	if n, sum := read(); n != rounds*each || sum != total {
