@@ -42,9 +42,10 @@ const (
 
 // awaitFleet waits until every bridge that follows the bucket has taken in the
 // revision, which wrote the keys. It is an error when one has not after d, has
-// refused one of the keys, or may have, or when there is no bridge.
+// refused one of the keys, or may have, or when there is no bridge. The first look
+// at the bridges is not of that time: a verdict has seen all of them.
 func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64, keys []string, print func(string, ...any)) ([]arrival, error) {
-	ctx, cancel := context.WithTimeout(ctx, d)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	kv, err := b.js.KeyValue(ctx, subjects.BucketBridges)
 	if err != nil {
@@ -60,16 +61,17 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 		list := arrivals(present)
 		return list, verdict(list, revision, b.name)
 	}
+	over := time.After(requestTimeout) // of the first look
 	for known := false; ; {
 		select {
 		case e, ok := <-watch.Updates():
 			switch {
-			case !ok && ctx.Err() != nil: // the library ends the watch with the time
+			case !ok && ctx.Err() != nil: // the library ends the watch with the context
 				return end()
 			case !ok:
 				return arrivals(present), errors.New("wait for the bridges: NATS is gone; see bridgectl status")
 			case e == nil:
-				known = true
+				known, over = true, time.After(d)
 			case e.Operation() != jetstream.KeyValuePut:
 				delete(present, e.Key())
 			default:
@@ -86,6 +88,11 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 			if list := arrivals(present); known && len(list) > 0 && !slices.ContainsFunc(list, isBehind) {
 				return end()
 			}
+		case <-over:
+			if !known {
+				return arrivals(present), fmt.Errorf("wait for the bridges: %w", unanswered(b.js, errNoAnswer))
+			}
+			return end()
 		case <-ctx.Done():
 			return end()
 		}

@@ -55,7 +55,7 @@ func TestArrival(t *testing.T) {
 	}
 }
 
-// endedWatch is KV bridges when the time to wait is over: the library has closed the watch.
+// endedWatch is KV bridges when the wait is interrupted: the library has closed the watch.
 type (
 	endedWatch struct {
 		jetstream.JetStream
@@ -90,7 +90,7 @@ func (e statusEntry) Operation() jetstream.KeyValueOp { return jetstream.KeyValu
 
 func (namedStream) CachedInfo() *jetstream.StreamInfo { return &jetstream.StreamInfo{} }
 
-// The end of the wait names the bridges that are late, also when the watch ends with it.
+// An interrupt of the wait names the bridges that are late, also when the watch ends with it.
 func TestWaitEnds(t *testing.T) {
 	late, err := json.Marshal(subjects.BridgeStatus{Bridge: "edge", Rules: subjects.BridgeRules{Bucket: "rules", Revision: 8}})
 	if err != nil {
