@@ -17,8 +17,8 @@ import (
 	"bintubridge/subjects"
 )
 
-// requestTimeout bounds one request to NATS.
-const requestTimeout = 5 * time.Second
+// requestTimeout bounds one request to NATS. Scripts of the tests have more patience.
+var requestTimeout = 5 * time.Second
 
 // bucketFlags say which bucket of rules is meant, and on which server.
 type bucketFlags struct {

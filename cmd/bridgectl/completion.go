@@ -13,10 +13,10 @@ import (
 	"bintubridge/subjects"
 )
 
-const (
-	completionTimeout = 500 * time.Millisecond // to connect, and as long again to read
-	maxProposals      = 1000
-)
+const maxProposals = 1000
+
+// completionTimeout is to connect, and as long again to read. Tests have more patience.
+var completionTimeout = 500 * time.Millisecond
 
 // newCompletion returns the commands that print a shell's script.
 func newCompletion() *cobra.Command {

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const connectTimeout = 3 * time.Second
+var connectTimeout = 3 * time.Second // tests have more patience
 
 // natsConfig is what the bridge's environment says of NATS: an outside server, or the embedded one
 // of a running bridge.

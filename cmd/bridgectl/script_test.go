@@ -19,8 +19,14 @@ import (
 	"bintubridge/subjects"
 )
 
+// A machine that stands still for seconds is no failure of the tool, neither in the tests nor in the
+// program that scripts run. Some tests wait until a request has no answer, and no script does.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"bridgectl": main})
+	connectTimeout, completionTimeout = bridgetest.Timeout, bridgetest.Timeout
+	testscript.Main(leakChecked{m}, map[string]func(){"bridgectl": func() {
+		requestTimeout = bridgetest.Timeout
+		main()
+	}})
 }
 
 // leakChecked fails a run of the tests that leaves goroutines behind.

@@ -58,7 +58,7 @@ func printedUsers(t *testing.T, args ...string) []bridgetest.User {
 // as connects as a user of the server.
 func as(t *testing.T, server *bridgetest.NATS, user, inbox string, refused chan<- error) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(server.URL(), nats.UserInfo(user, user), nats.CustomInboxPrefix(inbox),
+	nc, err := nats.Connect(server.URL(), nats.UserInfo(user, user), nats.CustomInboxPrefix(inbox), nats.Timeout(bridgetest.Timeout),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			select {
 			case refused <- err:
