@@ -74,7 +74,8 @@ type pusher struct {
 	pushed atomic.Uint64 // acked
 }
 
-// startPusher pushes new versions of n documents, rate a second, chosen at random.
+// startPusher pushes new versions of n documents, rate a second, chosen at random; at least one, however
+// soon it is stopped.
 func startPusher(js jetstream.JetStream, n, rate int) *pusher {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pusher{cancel: cancel, done: make(chan error, 1)}
@@ -89,18 +90,6 @@ func (p *pusher) run(ctx context.Context, js jetstream.JetStream, n, rate int) e
 	plan := schedule{rate: rate}
 	var flying []jetstream.PubAckFuture
 	for sent := uint64(0); ; {
-		select {
-		case <-ctx.Done():
-			for len(flying) > 0 { // they are on their way
-				if err := settlePush(context.Background(), flying[0]); err != nil {
-					return err
-				}
-				flying = flying[1:]
-				p.pushed.Add(1)
-			}
-			return nil
-		case <-tick.C:
-		}
 		var err error
 		if flying, err = p.reap(flying); err != nil {
 			return err
@@ -115,6 +104,18 @@ func (p *pusher) run(ctx context.Context, js jetstream.JetStream, n, rate int) e
 				return fmt.Errorf("push rules: %w", err)
 			}
 			flying = append(flying, ack)
+		}
+		select {
+		case <-ctx.Done():
+			for len(flying) > 0 { // they are on their way
+				if err := settlePush(context.Background(), flying[0]); err != nil {
+					return err
+				}
+				flying = flying[1:]
+				p.pushed.Add(1)
+			}
+			return nil
+		case <-tick.C:
 		}
 	}
 }
