@@ -132,12 +132,13 @@ func TestEndureMisses(t *testing.T) {
 		patience time.Duration // is over where an event is missing, and only there
 		want     string
 	}{
-		{"one is missing", []string{"run-1", "run-2"}, 2 * time.Second, "2 of 3 came"},
+		{"one is missing", []string{"run-1", "run-2"}, 6 * time.Second, "2 of 3 came"},
 		{"one too many", []string{"run-1", "run-2", "run-3", "run-4"}, time.Minute, "too many"},
-		{"one twice", []string{"run-1", "run-2", "run-2"}, 2 * time.Second, "2 of 3 came"}, // JetStream drops the copy
+		{"one twice", []string{"run-1", "run-2", "run-2"}, 6 * time.Second, "2 of 3 came"}, // JetStream drops the copy
 		{"another's", []string{"run-1", "mine-2", "run-3"}, time.Minute, "is of no answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := startSink(t)
 			s.patience = test.patience
 			s.publish(t, test.ids...)
