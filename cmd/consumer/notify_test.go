@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"bintubridge/bridge/bridgetest"
+	"bintubridge/bridge/bridgetest/freeport"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/notify"
 	"bintubridge/subjects"
@@ -130,7 +130,7 @@ func TestNotifyCommands(t *testing.T) {
 
 // Without a server, who waits is told at once, and a consumer logs it.
 func TestNoServer(t *testing.T) {
-	environ := []string{"NATS_URL=" + nobody(t), "CONSUMER_ADMIN_LISTEN=127.0.0.1:0"}
+	environ := []string{"NATS_URL=nats://" + freeport.Addr(t), "CONSUMER_ADMIN_LISTEN=127.0.0.1:0"}
 	for _, args := range [][]string{{"notify", "ls"}, {"redrive", "notify-red"}} {
 		var out bytes.Buffer
 		err := execute(t.Context(), newRoot(environ), &out, args...)
@@ -147,15 +147,4 @@ func TestNoServer(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-}
-
-// nobody returns the URL of a port where nobody listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return "nats://" + ln.Addr().String()
 }
