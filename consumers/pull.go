@@ -40,7 +40,7 @@ var (
 const (
 	pullExpires = 30 * time.Second
 	pullBeat    = 5 * time.Second // the server says that often that it is there
-	pullFirst   = time.Second     // how long the first one may take, see catchUp
+	pullFirst   = 5 * time.Second // how long the first one may take, see catchUp
 )
 
 // pullRequest is what the server is asked for.
@@ -183,9 +183,9 @@ func (p *puller) close(take func(jetstream.Msg)) {
 		_ = p.sub.Unsubscribe() // there is nothing that could come
 		return
 	}
-	limit := time.NewTimer(drainWait)
-	defer limit.Stop()
-	for {
+	tick := time.NewTicker(drainWait / drainTicks)
+	defer tick.Stop()
+	for ticks := 0; ticks < drainTicks; { // a machine that stands still loses one of them
 		select {
 		case msg := <-p.answers:
 			p.late(msg, take)
@@ -194,10 +194,10 @@ func (p *puller) close(take func(jetstream.Msg)) {
 				p.late(<-p.answers, take)
 			}
 			return
-		case <-limit.C:
-			return // the connection is going
+		case <-tick.C:
+			ticks++
 		}
-	}
+	} // the connection is going
 }
 
 func (p *puller) late(msg *nats.Msg, take func(jetstream.Msg)) {

@@ -144,5 +144,6 @@ func flush(nc *nats.Conn) error {
 
 const (
 	requestTimeout = 5 * time.Second
-	drainWait      = time.Second // for the server to confirm that nothing more comes
+	drainWait      = 5 * time.Second // for the server to confirm that nothing more comes
+	drainTicks     = 5
 )
