@@ -156,12 +156,10 @@ func TestRestartsAreNoTries(t *testing.T) {
 			return j.handle(ctx, m)
 		})
 		bridgetest.Eventually(t, "one is in work", begun.Load)
+		bridgetest.Eventually(t, "it asks for more", asks(t, kit, 1))
 		stopped := make(chan struct{})
 		go func() { stop(); close(stopped) }()
-		bridgetest.Eventually(t, "it ends", func() bool {
-			c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
-			return err == nil && c.CachedInfo().NumWaiting == 0
-		})
+		bridgetest.Eventually(t, "it ends", asks(t, kit, 0))
 		close(finish)
 		<-stopped
 	}

@@ -150,6 +150,14 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+// asks reports whether so many pulls of audit wait for messages. One that waited is gone when it ends.
+func asks(t *testing.T, kit *consumerstest.Kit, pulls int) func() bool {
+	return func() bool {
+		c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
+		return err == nil && c.CachedInfo().NumWaiting == pulls
+	}
+}
+
 // The end of the context: what is in work is finished and acked, what waits is left for the
 // next, and nothing that was done comes again.
 func TestDrain(t *testing.T) {
@@ -173,12 +181,10 @@ func TestDrain(t *testing.T) {
 		return first.handle(ctx, m)
 	})
 	<-begun
+	bridgetest.Eventually(t, "it asks for more", asks(t, kit, 1))
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
-	bridgetest.Eventually(t, "what waits is given back", func() bool {
-		c, err := kit.JS.Consumer(t.Context(), subjects.StreamEvents, "audit")
-		return err == nil && c.CachedInfo().NumWaiting == 0
-	})
+	bridgetest.Eventually(t, "what waits is given back", asks(t, kit, 0))
 	close(finish)
 	<-stopped
 	if len(first.all()) != 51 {
