@@ -29,12 +29,18 @@ func TestMain(m *testing.M) {
 		if os.Getenv("SESSIONS_TEST_LASTING") != "" {
 			cfg.Timeout, cfg.Grace = 0, time.Hour
 		}
+		if os.Getenv("SESSIONS_TEST_LENIENT") != "" {
+			cfg = lenient
+		}
 		return sessions.Run(ctx, js, cfg, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
 	})
 	goleak.VerifyTestMain(m)
 }
 
 var config = sessions.Config{Timeout: 2 * time.Second, Grace: time.Second, Lease: time.Second}
+
+// lenient loses what is silent, and not what comes late because the machine stood still.
+var lenient = sessions.Config{Timeout: 10 * time.Second, Grace: time.Second, Lease: time.Second}
 
 // patient loses nothing that a test does not end.
 var patient = sessions.Config{Timeout: time.Minute, Lease: time.Second}
@@ -101,9 +107,7 @@ func TestSessionsAndLive(t *testing.T) {
 		l.LastSeen.IsZero() || l.Rule != "test/all" || l.Session != "kit-1" || sessions.LiveKey("lobby/1", "192.0.2.1", "1") != key {
 		t.Errorf("live is %+v", l)
 	}
-	if c := monitor.Checks(); len(c) != 1 || !c[0].OK {
-		t.Errorf("checks %+v", c)
-	}
+	bridgetest.Eventually(t, "it is ready", func() bool { c := monitor.Checks(); return len(c) == 1 && c[0].OK })
 	kit.Publish(event("publish_done", "lobby/1", "1"), event("play_done", "lobby/1", "3"))
 	bridgetest.Eventually(t, "nobody is live", func() bool { return len(live(t, kit)) == 0 })
 	want := map[string]int{"kit-1-started": 1, "kit-2-started": 1, "kit-2-ended": 1, "kit-3-started": 1, "kit-1-ended": 1, "kit-3-ended": 1}
@@ -204,7 +208,7 @@ func TestKilled(t *testing.T) {
 	const rounds, each = 4, 40
 	want := map[string]int{}
 	for round := range rounds {
-		process := kit.StartProcess()
+		process := kit.StartProcess("SESSIONS_TEST_LENIENT=yes")
 		var last string
 		for i := range each {
 			name, client := fmt.Sprint("n", i%7), fmt.Sprint(round*each+i)
@@ -225,7 +229,7 @@ func TestKilled(t *testing.T) {
 		bridgetest.Eventually(t, "some are told", func() bool { return len(told(t, kit)) > some })
 		process.Kill()
 	}
-	run(kit, config)
+	run(kit, lenient)
 	bridgetest.Eventually(t, "all is told", func() bool { return len(told(t, kit)) >= len(want) })
 	if got := told(t, kit); !maps.Equal(got, want) {
 		for id := range want {
