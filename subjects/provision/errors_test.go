@@ -31,7 +31,7 @@ func wantError(t *testing.T, err, kind error, texts ...string) {
 func TestNoJetStream(t *testing.T) {
 	js := connect(t, startServer(t, func(o *server.Options) { o.JetStream = false }))
 	for _, mode := range []provision.Mode{provision.Check, provision.Auto} {
-		_, err := provision.Ensure(t.Context(), js, provision.Options{Mode: mode})
+		_, err := provision.Ensure(t.Context(), js, provision.Options{Mode: mode, Timeout: long})
 		wantError(t, err, provision.ErrNoJetStream, "stream EVENTS", "-js", "enable JetStream for the account")
 		if strings.Contains(err.Error(), "SESSIONS") {
 			t.Errorf("the same error for every object: %v", err)
@@ -45,7 +45,7 @@ func TestNoJetStreamForTheAccount(t *testing.T) {
 		o.Accounts = []*server.Account{account}
 		o.Users = []*server.User{{Username: "u", Password: "p", Account: account}}
 	}), nats.UserInfo("u", "p"))
-	_, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
+	_, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: long})
 	wantError(t, err, provision.ErrNoJetStream, "stream EVENTS", "enable JetStream for the account")
 }
 
@@ -62,9 +62,17 @@ func user(publish ...string) func(*server.Options) {
 	}
 }
 
+// long is for requests that are answered, however long the machine stands still.
+const long = time.Minute / 4
+
+// unanswered is how long requests may take where the server drops one that the user may not make: the test
+// waits for that one, and others are to be answered meanwhile.
+const unanswered = 10 * time.Second
+
 func TestUserMayNotLook(t *testing.T) {
+	t.Parallel()
 	js := connect(t, startServer(t, user("stream.>")), nats.UserInfo("u", "p"))
-	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: 3 * time.Second})
+	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: unanswered})
 	wantError(t, err, provision.ErrPermission, "stream EVENTS: cannot look at it", `"$JS.API.STREAM.INFO.EVENTS"`, "BRIDGE_PROVISION=off")
 	if !reflect.DeepEqual(report, provision.Report{}) {
 		t.Errorf("report is %+v of things nobody could see", report)
@@ -72,8 +80,9 @@ func TestUserMayNotLook(t *testing.T) {
 }
 
 func TestUserMayNotCreate(t *testing.T) {
+	t.Parallel()
 	js := connect(t, startServer(t, user("$JS.API.STREAM.INFO.*")), nats.UserInfo("u", "p"))
-	opts := provision.Options{Mode: provision.Auto, Timeout: 3 * time.Second}
+	opts := provision.Options{Mode: provision.Auto, Timeout: unanswered}
 	report, err := provision.Ensure(t.Context(), js, opts)
 	wantError(t, err, provision.ErrPermission, "stream EVENTS: cannot create it", `"$JS.API.STREAM.CREATE.EVENTS"`)
 	wantReport(t, report, provision.Report{Missing: allObjects[:1]})
@@ -120,20 +129,20 @@ func TestStorage(t *testing.T) {
 	wantReport(t, ensure(t, js, provision.Options{Mode: provision.Auto}), provision.Report{Created: allObjects})
 
 	js = connect(t, startServer(t, store(provision.DefaultStorage-1)))
-	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
+	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: long})
 	wantError(t, err, provision.ErrStorage, "KV bucket chat_state: cannot create it", "67108864 bytes", "max_file_store")
 	wantReport(t, report, provision.Report{Created: allObjects[:10], Missing: allObjects[10:]})
 
 	// What does not fit keeps nobody from creating what does.
 	js = connect(t, startServer(t, store(5<<30)))
-	report, err = provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto})
+	report, err = provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: long})
 	wantError(t, err, provision.ErrStorage, "stream EVENTS: cannot create it", "10737418240 bytes")
 	wantReport(t, report, provision.Report{Created: allObjects[1:], Missing: allObjects[:1]})
 }
 
 func TestReplicas(t *testing.T) {
 	js := connect(t, startServer(t))
-	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Replicas: 3})
+	report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: provision.Auto, Timeout: long, Replicas: 3})
 	wantError(t, err, provision.ErrReplicas, "stream EVENTS: cannot create it", "3 replicas")
 	wantReport(t, report, provision.Report{Missing: allObjects})
 }
@@ -150,7 +159,7 @@ func TestOverlap(t *testing.T) {
 			if _, err := js.CreateStream(t.Context(), old); err != nil {
 				t.Fatal(err)
 			}
-			report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: mode})
+			report, err := provision.Ensure(t.Context(), js, provision.Options{Mode: mode, Timeout: long})
 			wantError(t, err, provision.ErrOverlap, "stream EVENTS", "stream.>", `stream "OLD"`)
 			wantReport(t, report, want)
 		})

@@ -75,7 +75,7 @@ var allObjects = []string{
 func ensure(t *testing.T, js jetstream.JetStream, opts provision.Options) provision.Report {
 	t.Helper()
 	if opts.Timeout == 0 {
-		opts.Timeout = time.Minute / 4
+		opts.Timeout = long
 	}
 	report, err := provision.Ensure(t.Context(), js, opts)
 	if err != nil {
@@ -195,7 +195,7 @@ func TestShortTTLsAreKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := kv.Create(t.Context(), "k", nil, jetstream.KeyTTL(2*time.Second)); err != nil {
+		if _, err := kv.Create(t.Context(), "k", nil, jetstream.KeyTTL(30*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		s, err := js.Stream(t.Context(), "KV_"+bucket)
@@ -206,8 +206,8 @@ func TestShortTTLsAreKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := msg.Header.Get(jetstream.MsgTTLHeader); got != "2s" {
-			t.Errorf("bucket %s: a TTL of two seconds is kept as %q", bucket, got)
+		if got := msg.Header.Get(jetstream.MsgTTLHeader); got != "30s" {
+			t.Errorf("bucket %s: a TTL of 30 s is kept as %q", bucket, got)
 		}
 	}
 }
