@@ -199,8 +199,9 @@ func (b *Book) Deliveries(ctx context.Context, key string) ([]Waiting, error) {
 		}
 		sequence = msg.Sequence
 		w := Waiting{Subscription: msg.Subject[len("delivery."):], ID: msg.Header.Get(subjects.HeaderID), Type: msg.Header.Get(headerType), Since: msg.Time}
-		wait, _ := nextTry(time.Since(msg.Time), 0)
-		w.NextTry = time.Now().Add(wait).UTC().Truncate(time.Second)
+		now := time.Now()
+		wait, _ := nextTry(now.Sub(msg.Time), 0)
+		w.NextTry = now.Add(wait).UTC().Truncate(time.Second)
 		list = append(list, w)
 	}
 	return list, nil
