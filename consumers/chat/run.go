@@ -44,6 +44,7 @@ type chat struct {
 
 	rooms atomic.Pointer[map[string]*room]
 	live  atomic.Pointer[map[string][]entry] // by stream name
+	looks atomic.Uint64                      // at live, that worked
 	known chan struct{}                      // closed when live was read
 
 	table     *documents.Table[*room] // this and what follows is of the goroutine that follows the rooms
@@ -109,7 +110,11 @@ func (c *chat) followLive(ctx context.Context) {
 		if c.live.Swap(&next) == nil {
 			close(c.known)
 		}
-	}, func(error) {})
+	}, func(err error) {
+		if err == nil {
+			c.looks.Add(1)
+		}
+	})
 }
 
 // liveOf returns a publish of the stream that goes on, or the zero entry.

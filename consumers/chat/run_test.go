@@ -184,10 +184,10 @@ func TestFlapping(t *testing.T) {
 	k.session("publish", "n", "a-0", "started")
 	k.expect(s, "/red n is live")
 	for i := range 20 {
-		k.session("publish", "n", "a-"+string(rune('a'+i)), "started")
 		if i == 19 {
 			k.live("n", "a-"+string(rune('a'+i)), 0)
 		}
+		k.session("publish", "n", "a-"+string(rune('a'+i)), "started")
 		last := "a-0"
 		if i > 0 {
 			last = "a-" + string(rune('a'+i-1))

@@ -15,6 +15,7 @@ type sight struct {
 	sequence uint64
 	age      time.Duration
 	at       time.Time
+	looks    uint64  // at KV live, before it is judged
 	told     *memory // what the room knows since it was told, and could not be stored
 }
 
@@ -25,9 +26,16 @@ func (s *sight) ageOf(ctx context.Context, m *consumers.Message) (time.Duration,
 		if err != nil {
 			return 0, err
 		}
-		s.sequence, s.age, s.at, s.told = m.Sequence, max(0, now.Sub(m.Time)), time.Now(), nil
+		s.sequence, s.age, s.at, s.looks, s.told = m.Sequence, max(0, now.Sub(m.Time)), time.Now(), 0, nil
 	}
 	return s.age + time.Since(s.at), nil
+}
+
+// await says how many looks at KV live there are to be, unless that was said before.
+func (s *sight) await(looks uint64) {
+	if s.looks == 0 {
+		s.looks = looks
+	}
 }
 
 func (c *chat) serverTime(ctx context.Context, stream string) (time.Time, error) {

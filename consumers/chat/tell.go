@@ -13,6 +13,10 @@ import (
 // which clocks are set by.
 const staleAfter = 2 * time.Hour
 
+// settleLooks is how often KV live is looked at while a session settles, and at least: on a machine that
+// stands still, time alone does not tell that it was.
+const settleLooks = 2
+
 // entry is what chat reads of KV live.
 type entry struct {
 	Name       string `json:"name"`
@@ -36,7 +40,11 @@ func (c *chat) tell(ctx context.Context, key string, seen *sight, m *consumers.M
 		settle = minSettle // the viewer is counted by then
 	}
 	if wait := settle - age; wait > 0 {
+		seen.await(c.looks.Load() + settleLooks)
 		return consumers.Wait(wait)
+	}
+	if c.looks.Load() < seen.looks {
+		return consumers.Wait(time.Second / 10)
 	}
 	if seen.told != nil { // nobody wants to hear it twice because the memory is full
 		return c.remember(ctx, key, s.Name, *seen.told)
