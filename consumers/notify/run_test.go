@@ -165,9 +165,27 @@ func waiting(t *testing.T, kit *consumerstest.Kit) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
+// inAnOutage runs a test whose receiver is up again before the second try. On a machine that stands still it
+// may not be, and the third try is minutes later: then the test says that it was late, and is run again.
+func inAnOutage(t *testing.T, test func(t *testing.T) (late bool)) {
+	t.Helper()
+	const tries = 5
+	for range tries {
+		if !test(t) {
+			return
+		}
+	}
+	t.Fatal("the receiver was up too late, each time")
+}
+
+const secondTry = 5 * time.Second // after the event
+
 // A receiver is down, the process is killed: what was tried comes again by the schedule, under
 // its id.
-func TestOutageAndKill(t *testing.T) {
+func TestOutageAndKill(t *testing.T) { inAnOutage(t, outageAndKill) }
+
+func outageAndKill(t *testing.T) (late bool) {
+	t.Helper()
 	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
 	up := make(chan struct{})
 	r := startReceiver(t, func(request) int {
@@ -183,12 +201,16 @@ func TestOutageAndKill(t *testing.T) {
 	ready(kit, "a")
 	const events = 20
 	want := map[string]bool{}
+	began := time.Now()
 	for i := range events {
 		e := kit.Publish(consumerstest.Event("publish", fmt.Sprint("n", i)))[0]
 		want[e.ID+"_a"] = true
 	}
 	bridgetest.Eventually(t, "some were tried", func() bool { return len(r.ids()) > events/2 })
 	process.Kill()
+	if time.Since(began) > secondTry {
+		return true
+	}
 	tried := r.ids()
 	close(up)
 	run(t, kit, "a")
@@ -198,6 +220,7 @@ func TestOutageAndKill(t *testing.T) {
 			t.Errorf("%s was tried %d times, %d of them in the outage", id, n, tried[id])
 		}
 	}
+	return false
 }
 
 // 410 ends a subscription: nothing more is sent, and what waits stays.
