@@ -85,7 +85,7 @@ func TestAckedSegmentsGiveWay(t *testing.T) {
 
 func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, Options{Dir: dir, SegmentBytes: 128, Retain: 5 * time.Minute, Sync: SyncOff})
+	s := untended(t, Options{Dir: dir, SegmentBytes: 128, Retain: 5 * time.Minute, Sync: SyncOff})
 	for i := range 12 {
 		mustAppend(t, s, fmt.Sprintf("event %02d", i))
 	}
@@ -125,7 +125,7 @@ func TestAckedSegmentsAreKeptForAWhile(t *testing.T) {
 // what was never acked.
 func TestTakenBack(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, Options{Dir: dir, SegmentBytes: 128, Retain: time.Minute, Sync: SyncOff})
+	s := untended(t, Options{Dir: dir, SegmentBytes: 128, Retain: time.Minute, Sync: SyncOff})
 	for i := range 12 {
 		mustAppend(t, s, fmt.Sprintf("event %02d", i))
 	}

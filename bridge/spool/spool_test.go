@@ -21,6 +21,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func open(t testing.TB, o Options) *Spool {
 	t.Helper()
 	s, err := Open(o)
+	return closed(t, s, err)
+}
+
+// untended is open without the janitor: it goes by the clock, and the test by times of its own.
+func untended(t testing.TB, o Options) *Spool {
+	t.Helper()
+	s, err := openOn(osDisk{}, o)
+	return closed(t, s, err)
+}
+
+// closed returns a spool that was opened, and closes it with the test.
+func closed(t testing.TB, s *Spool, err error) *Spool {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
