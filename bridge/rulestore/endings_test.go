@@ -187,12 +187,20 @@ func TestExpiryOverAnOlderVersion(t *testing.T) {
 func TestExpiryWithAMarker(t *testing.T) {
 	f := expiring(t, true)
 	f.put("other", allow("stays"))
-	f.putFor("guest", "guest", time.Second)
-	f.putFor("later", "later", 3*time.Second)
-	f.wait("guest", false)
-	f.wait("later", false)
-	f.wait("stays", true)
-	if n := f.log.count("loading the bucket again"); n > 0 {
-		t.Errorf("loaded again %d times", n)
+	const tries = 5 // on a machine that stands still the marker may expire before it comes: that does cost a load
+	for try := 1; ; try++ {
+		loads := f.log.count("loading the bucket again")
+		f.putFor("guest", "guest", time.Second)
+		f.putFor("later", "later", 3*time.Second)
+		f.wait("guest", false)
+		f.wait("later", false)
+		f.wait("stays", true)
+		again := f.log.count("loading the bucket again") - loads
+		if again == 0 {
+			break
+		}
+		if try == tries {
+			t.Fatalf("loaded again each time, now %d times", again)
+		}
 	}
 }
