@@ -75,17 +75,28 @@ func (b *besieged) drip(c net.Conn) {
 }
 
 // good calls n times, each on a connection of its own as bintu does, and fails
-// the test unless all are answered. It returns how long each took.
+// the test unless all are answered. It returns how long each took. A caller that stands
+// still before it asks may lose its place to others, as it should, and calls again.
 func (b *besieged) good(t *testing.T, n int) []time.Duration {
 	t.Helper()
+	const still = time.Second // before that nobody loses a place to these attackers
+	again := 5
 	took := make([]time.Duration, 0, n)
-	for range n {
+	for len(took) < n {
 		begun := time.Now()
 		c := dial(t, b.addr)
-		send(t, c, post("/hook", "good"))
-		expect(t, c, ok)
-		took = append(took, time.Since(begun))
+		_, _ = io.WriteString(c, post("/hook", "good")) // what is not sent is not answered
+		reply := make([]byte, len(ok))
+		read, err := io.ReadFull(c, reply)
 		_ = c.Close()
+		if read == 0 && err != nil && time.Since(begun) > still && again > 0 {
+			again--
+			continue
+		}
+		if err != nil || string(reply) != ok {
+			t.Fatalf("reply = %q, %v", reply[:read], err)
+		}
+		took = append(took, time.Since(begun))
 	}
 	return took
 }

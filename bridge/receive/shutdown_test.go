@@ -22,12 +22,17 @@ func (g gated) Handle([]byte, Trace) Answer {
 	return Accept
 }
 
-// shuttingDown starts s.Shutdown(ctx) and returns once s is draining.
+// shuttingDown starts s.Shutdown(ctx) and returns once s has begun to drain, with all that belongs
+// to it.
 func shuttingDown(ctx context.Context, t *testing.T, s *Server) (result chan error) {
 	t.Helper()
 	result = make(chan error, 1)
 	go func() { result <- s.Shutdown(ctx) }()
-	eventually(t, "draining", s.draining.Load)
+	eventually(t, "draining", func() bool {
+		s.mu.Lock() // held for all of it
+		defer s.mu.Unlock()
+		return s.draining.Load()
+	})
 	return result
 }
 
