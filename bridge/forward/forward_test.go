@@ -24,13 +24,16 @@ func TestInOrder(t *testing.T) {
 	eachWay(t, func(t *testing.T, batches bool) {
 		for _, window := range []int{1, 3, 0} {
 			t.Run(fmt.Sprint(window), func(t *testing.T) {
-				r := newRig(t, bridgetest.StartNATS(t))
-				createStream(t, r.nats, eventsStream(batches))
-				r.events(1000) // before the start
-				r.start(window)
-				r.events(300) // while it runs
-				r.drain()
-				r.inOrder()
+				r := inTime(func() *rig {
+					r := newRig(t, bridgetest.StartNATS(t))
+					createStream(t, r.nats, eventsStream(batches))
+					r.events(1000) // before the start
+					r.start(window)
+					r.events(300) // while it runs
+					r.drain()
+					r.inOrder()
+					return r
+				})
 				if got := r.spool.Acked(); got.Seq != 1300 || got.StreamSeq != 1300 {
 					t.Errorf("cursor %+v", got)
 				}
@@ -97,28 +100,31 @@ func TestStoredAndNotAcked(t *testing.T) {
 	eachWay(t, func(t *testing.T, batches bool) {
 		for name, first := range map[string]int{"first events": 0, "later ones": 20} {
 			t.Run(name, func(t *testing.T) {
-				r := newRig(t, bridgetest.StartNATS(t))
-				createStream(t, r.nats, eventsStream(batches))
-				r.start(0)
-				r.events(first)
-				r.drain()
-				cursor := filepath.Join(r.dir, "cursor")
-				before, err := os.ReadFile(cursor) // none before the first ack
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
-					t.Fatal(err)
-				}
-				r.events(500)
-				r.drain()
-				r.close()
-				if err := os.WriteFile(cursor, before, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				r.open()
-				r.events(10)
-				r.check = 10 * time.Millisecond // looks again and again while it skips them
-				r.start(0)
-				r.drain()
-				r.inOrder()
+				r := inTime(func() *rig {
+					r := newRig(t, bridgetest.StartNATS(t))
+					createStream(t, r.nats, eventsStream(batches))
+					r.start(0)
+					r.events(first)
+					r.drain()
+					cursor := filepath.Join(r.dir, "cursor")
+					before, err := os.ReadFile(cursor) // none before the first ack
+					if err != nil && !errors.Is(err, fs.ErrNotExist) {
+						t.Fatal(err)
+					}
+					r.events(500)
+					r.drain()
+					r.close()
+					if err := os.WriteFile(cursor, before, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					r.open()
+					r.events(10)
+					r.check = 10 * time.Millisecond // looks again and again while it skips them
+					r.start(0)
+					r.drain()
+					r.inOrder()
+					return r
+				})
 				if st := r.fwd.Stats(); st.Acked != 510 || st.Duplicates != 0 || st.Failures != 0 {
 					t.Errorf("stats %+v, want 510 acked without sending 500 of them", st)
 				}
@@ -150,15 +156,18 @@ func TestStreamComesLater(t *testing.T) {
 // An event that may be too large goes by itself, between batches, and that is no trouble.
 func TestLargeEventsBetweenBatches(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, bridgetest.StartNATS(t))
-	createStream(t, r.nats, eventsStream(true))
 	large := strings.Repeat("x", 1_048_000-100) // the other fields are some 80 bytes
-	for range 10 {
-		r.events(5)
-		r.event(large)
-	}
-	r.start(0)
-	r.drain()
+	r := inTime(func() *rig {
+		r := newRig(t, bridgetest.StartNATS(t))
+		createStream(t, r.nats, eventsStream(true))
+		for range 10 {
+			r.events(5)
+			r.event(large)
+		}
+		r.start(0)
+		r.drain()
+		return r
+	})
 	if st := r.fwd.Stats(); st.Acked != 60 || st.Dead != 0 || st.Failures != 0 || st.Resent != 0 || !st.Batching {
 		t.Errorf("stats %+v", st)
 	}

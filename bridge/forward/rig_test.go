@@ -201,6 +201,21 @@ func (r *rig) drain() {
 	}
 }
 
+// inTime runs a forwarder until no answer of the server came too late for it. On a machine that stands
+// still some do, and what it counts then says nothing.
+func inTime(run func() *rig) (r *rig) {
+	const tries = 5
+	for range tries {
+		r = run()
+		st := r.fwd.Stats()
+		late := strings.Contains(st.LastError, "timeout") || strings.Contains(st.LastError, "deadline exceeded")
+		if st.Failures == 0 || !late {
+			break
+		}
+	}
+	return r
+}
+
 // ackedMore waits until n more events are acked.
 func (r *rig) ackedMore(n uint64) {
 	r.t.Helper()
