@@ -20,7 +20,7 @@ type leader struct {
 	*bridgetest.Process
 	t         *testing.T
 	published chan *nats.Msg
-	last      uint64        // stream sequence
+	last      atomic.Uint64 // stream sequence
 	slow      time.Duration // how long a look takes
 	looks     atomic.Int64
 }
@@ -31,14 +31,18 @@ func newLeader(t *testing.T, batches bool, slow time.Duration) *leader {
 		t:       t, published: make(chan *nats.Msg, 1024), slow: slow,
 	}
 	conn := l.Conn()
-	info, err := json.Marshal(jetstream.StreamInfo{Config: eventsStream(batches), Created: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := jetstream.StreamInfo{Config: eventsStream(batches), Created: time.Now()}
 	if _, err := conn.Subscribe("$JS.API.STREAM.INFO.EVENTS", func(msg *nats.Msg) {
 		l.looks.Add(1)
 		time.Sleep(l.slow)
-		if err := msg.Respond(info); err != nil {
+		info := info
+		info.State.LastSeq = l.last.Load()
+		info.State.FirstSeq = info.State.LastSeq + 1 // all of it is trimmed: there is nothing to show
+		data, err := json.Marshal(info)
+		if err == nil {
+			err = msg.Respond(data)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}); err != nil {
@@ -67,8 +71,7 @@ func (l *leader) next() *nats.Msg {
 
 func (l *leader) ack(msg *nats.Msg) {
 	l.t.Helper()
-	l.last++
-	ack, err := json.Marshal(jetstream.PubAck{Stream: subjects.StreamEvents, Sequence: l.last})
+	ack, err := json.Marshal(jetstream.PubAck{Stream: subjects.StreamEvents, Sequence: l.last.Add(1)})
 	if err != nil {
 		l.t.Fatal(err)
 	}
