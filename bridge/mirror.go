@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -120,6 +121,7 @@ func (m *mirror) over(ctx context.Context) bool {
 // follow reads the bucket and what changes in it, until it is to be read anew or nobody
 // asks any more.
 func (m *mirror) follow(ctx context.Context) error {
+	reconnects := m.link.state().reconnects
 	watch, err := m.watch(ctx)
 	if err != nil {
 		return err
@@ -130,7 +132,6 @@ func (m *mirror) follow(ctx context.Context) error {
 	defer stalled.Stop()
 	look := time.NewTicker(mirrorLook)
 	defer look.Stop()
-	down := false
 
 	fresh := map[string][]byte{} // until the bucket is read; then m.values
 	partial, reading := false, true
@@ -168,10 +169,9 @@ func (m *mirror) follow(ctx context.Context) error {
 			if m.unwanted() {
 				return nil
 			}
-			if m.link.connected() && down {
+			if now := m.link.state(); now.status == nats.CONNECTED && now.reconnects != reconnects {
 				return nil // sooner than the watch finds out what it missed
 			}
-			down = !m.link.connected()
 		case <-ctx.Done():
 			return nil
 		}

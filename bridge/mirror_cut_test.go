@@ -113,7 +113,6 @@ func TestMirrorLeavesNothingBehind(t *testing.T) {
 	for range 2 {
 		w.set(true)
 		eventually(t, "it is told of", func() bool { return !current() })
-		time.Sleep(2 * mirrorLook) // it looks at the connection only now and then
 		w.set(false)
 		expect()
 	}

@@ -21,13 +21,14 @@ type link struct {
 }
 
 type linkState struct {
-	status nats.Status
-	server string // without credentials; empty while there is none
+	status     nats.Status
+	server     string // without credentials; empty while there is none
+	reconnects uint64
 }
 
 // note is told by the connection's own goroutine of handlers, one event after the other.
 func (l *link) note(nc *nats.Conn) {
-	l.last.Store(&linkState{status: nc.Status(), server: nc.ConnectedUrlRedacted()})
+	l.last.Store(&linkState{status: nc.Status(), server: nc.ConnectedUrlRedacted(), reconnects: nc.Stats().Reconnects})
 }
 
 func (l *link) state() linkState { return *l.last.Load() }
