@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type leader struct {
 	t         *testing.T
 	published chan *nats.Msg
 	last      atomic.Uint64 // stream sequence
+	first     uint64        // that the stream has; 0 when all was trimmed
 	slow      time.Duration // how long a look takes
 	looks     atomic.Int64
 }
@@ -37,7 +39,7 @@ func newLeader(t *testing.T, batches bool, slow time.Duration) *leader {
 		time.Sleep(l.slow)
 		info := info
 		info.State.LastSeq = l.last.Load()
-		info.State.FirstSeq = info.State.LastSeq + 1 // all of it is trimmed: there is nothing to show
+		info.State.FirstSeq = cmp.Or(l.first, info.State.LastSeq+1)
 		data, err := json.Marshal(info)
 		if err == nil {
 			err = msg.Respond(data)
@@ -143,5 +145,30 @@ func TestSlowLooks(t *testing.T) {
 	r.drain()
 	if n := l.looks.Load(); n >= events {
 		t.Errorf("%d looks for %d events", n, events)
+	}
+}
+
+// Messages that are large or come from far take longer together than one answer may.
+func TestSlowAnswers(t *testing.T) {
+	t.Parallel()
+	const stored, each = 100, 40 * time.Millisecond
+	l := newLeader(t, false, 0)
+	l.last.Store(stored)
+	l.first = 1
+	if _, err := l.Conn().Subscribe("$JS.API.STREAM.MSG.GET.EVENTS", func(msg *nats.Msg) {
+		time.Sleep(each)
+		if err := msg.Respond([]byte(`{"error":{"code":404,"err_code":10037}}`)); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, l)
+	r.events(1)
+	r.start(1)
+	l.ack(l.next())
+	r.drain()
+	if st := r.fwd.Stats(); st.Failures > 0 {
+		t.Errorf("stats %+v", st)
 	}
 }

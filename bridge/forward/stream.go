@@ -50,8 +50,9 @@ const (
 )
 
 const (
-	lookTimeout    = 2 * time.Second // for each request, or block of them
-	fetchBlock     = 256             // requests in flight
+	lookTimeout    = 2 * time.Second // for each answer
+	fetchBlock     = 256
+	fetchWindow    = 64 // requests in flight: an answer is 1.4 MB at worst
 	codeNoMessage  = 10037
 	noSuchSequence = 0
 )
@@ -86,25 +87,28 @@ type found struct {
 }
 
 // fetch returns the messages from sequence first to last, at most fetchBlock, a place for
-// each. It asks the leader of the stream: a replica that lags would look like a loss.
+// each. It asks the leader of the stream: a replica that lags would look like a loss. Large
+// messages over a slow network may take their time, if only each comes in lookTimeout.
 func (f *Forwarder) fetch(ctx context.Context, first, last uint64) ([]found, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
 	inbox := f.conn.NewInbox()
 	sub, err := f.conn.SubscribeSync(inbox + ".*")
 	if err != nil {
 		return nil, fmt.Errorf("look at messages: %w", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // fails with the connection, and then it is gone
-	for seq := first; seq <= last; seq++ {
-		err := f.conn.PublishRequest(getSubject, inbox+"."+strconv.FormatUint(seq-first, 10), fmt.Appendf(nil, `{"seq":%d}`, seq))
-		if err != nil {
-			return nil, fmt.Errorf("look at messages: %w", err)
-		}
+	if err := sub.SetPendingLimits(fetchBlock, -1); err != nil {
+		return nil, fmt.Errorf("look at messages: %w", err)
 	}
 	out := make([]found, last-first+1)
-	for range out {
-		msg, err := sub.NextMsgWithContext(ctx)
+	asked := uint64(0)
+	for answered := range uint64(len(out)) {
+		for ; asked < min(uint64(len(out)), answered+fetchWindow); asked++ {
+			err := f.conn.PublishRequest(getSubject, inbox+"."+strconv.FormatUint(asked, 10), fmt.Appendf(nil, `{"seq":%d}`, first+asked))
+			if err != nil {
+				return nil, fmt.Errorf("look at messages: %w", err)
+			}
+		}
+		msg, err := nextOf(ctx, sub)
 		if err != nil {
 			return nil, fmt.Errorf("look at messages from %d: %w", first, f.denied(err, getSubject))
 		}
@@ -117,6 +121,13 @@ func (f *Forwarder) fetch(ctx context.Context, first, last uint64) ([]found, err
 		}
 	}
 	return out, nil
+}
+
+// nextOf waits lookTimeout for an answer.
+func nextOf(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
 }
 
 // decodeFound reads the answer to one request.
