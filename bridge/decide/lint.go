@@ -2,6 +2,7 @@ package decide
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"bintubridge/subjects"
@@ -23,6 +24,7 @@ const (
 	LintExpired  Lint = "expired"  // it will not match any more
 	LintShadowed Lint = "shadowed" // another rule always goes before it
 	LintSlow     Lint = "slow"     // it is looked at for every request, as are many others
+	LintKeyless  Lint = "keyless"  // it wants a token, and none of its keys is there
 )
 
 // fewSlow is how many rules may be looked at for every request: together they cost it a
@@ -31,10 +33,10 @@ const fewSlow = 50
 
 // Check looks for rules that compile and are most likely mistakes, as of now. A
 // rule that it calls never, expired or shadowed decides nothing: none of these is
-// a guess. Warnings come in the order of the documents. checked, which may be nil, is
-// called behind each document.
-func Check(docs []*Document, now time.Time, checked func()) []Warning {
-	l := linter{now: now, table: NewTable(0, Defaults{}, docs)}
+// a guess. Warnings come in the order of the documents. Without keys, tokens are not
+// looked at. checked, which may be nil, is called behind each document.
+func Check(docs []*Document, keys *Keys, now time.Time, checked func()) []Warning {
+	l := linter{keys: keys, now: now, table: NewTable(0, Defaults{}, docs)}
 	for _, doc := range docs {
 		for i := range doc.rules {
 			if l.slowRule(&doc.rules[i]) {
@@ -54,6 +56,7 @@ func Check(docs []*Document, now time.Time, checked func()) []Warning {
 }
 
 type linter struct {
+	keys     *Keys // nil: not known
 	now      time.Time
 	table    *Table // of all rules
 	slow     int
@@ -70,6 +73,8 @@ func (l *linter) check(r *rule) {
 		l.warn(r, LintShadowed, "does nothing: "+quote(other.name)+" matches whatever it matches, goes before it, and says the same")
 	case other != nil:
 		l.warn(r, LintShadowed, "does nothing: "+quote(other.name)+" matches whatever it matches, goes before it, and says "+other.effect.String())
+	case l.keyless(r):
+		l.warn(r, LintKeyless, "wants a token, and the keys file has no "+strings.Join(quoted(r.more.token.keys), " or "))
 	case l.slow > fewSlow && l.slowRule(r):
 		l.warn(r, LintSlow, "is looked at for every request, as are many more: give it a name, addr, app or custom value to be found by")
 	}
@@ -81,6 +86,22 @@ func (l *linter) warn(r *rule, kind Lint, text string) {
 
 func (l *linter) expired(r *rule) bool {
 	return r.more != nil && !r.more.expiresAt.IsZero() && !l.now.Before(r.more.expiresAt)
+}
+
+// keyless reports whether no token can satisfy the rule with the keys there are.
+func (l *linter) keyless(r *rule) bool {
+	if l.keys == nil || r.more == nil || r.more.token == nil {
+		return false
+	}
+	return !slices.ContainsFunc(r.more.token.keys, func(name string) bool { return l.keys.byName[name] != nil })
+}
+
+func quoted(texts []string) []string {
+	list := make([]string, len(texts))
+	for i, text := range texts {
+		list[i] = quote(text)
+	}
+	return list
 }
 
 // slowRule reports whether the table finds a rule by nothing that most requests have not.

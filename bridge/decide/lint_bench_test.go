@@ -20,7 +20,7 @@ func BenchmarkCheck(b *testing.B) {
 			runtime.ReadMemStats(&before)
 			b.ResetTimer()
 			for b.Loop() {
-				if got := len(Check(s.docs, noon, nil)); got < n/100 {
+				if got := len(Check(s.docs, nil, noon, nil)); got < n/100 {
 					b.Fatalf("%d warnings", got)
 				}
 			}

@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, w := range Check(rulesDocs(t, c.rules), noon, nil) {
+			for _, w := range Check(rulesDocs(t, c.rules), nil, noon, nil) {
 				got = append(got, fmt.Sprintf("%s %s", w.Rule, w.Kind))
 			}
 			if !slices.Equal(got, c.want) {
@@ -80,7 +80,7 @@ func TestCheckSlow(t *testing.T) {
 		if n > fewSlow {
 			want = n
 		}
-		if got := Check(rulesDocs(t, strings.Join(rules, ",")), noon, nil); len(got) != want || want > 0 && got[0].Kind != LintSlow {
+		if got := Check(rulesDocs(t, strings.Join(rules, ",")), nil, noon, nil); len(got) != want || want > 0 && got[0].Kind != LintSlow {
 			t.Errorf("%d rules: %d warnings, want %d", n, len(got), want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestCheckIsNeverWrong(t *testing.T) {
 		docs := drawDocs(t, "documents")
 		dead := map[string]Lint{}
 		checked := 0
-		warnings := Check(docs, noon, func() { checked++ })
+		warnings := Check(docs, nil, noon, func() { checked++ })
 		if checked != len(docs) {
 			t.Fatalf("%d of %d documents were counted", checked, len(docs))
 		}
@@ -119,5 +119,24 @@ func TestCheckIsNeverWrong(t *testing.T) {
 	})
 	if found == 0 {
 		t.Error("no rule was found dead: nothing was tested")
+	}
+}
+
+// A rule whose keys are all missing lets in nobody, and keeps out nobody.
+func TestCheckKeys(t *testing.T) {
+	const token = `{"id":"%s","effect":"allow","name":["%s"],"token":{"type":"hmac","field":"token","keys":[%s],"bind":["name"]}}`
+	docs := rulesDocs(t, strings.Join([]string{
+		fmt.Sprintf(token, "there", "a", `"old","k1"`), fmt.Sprintf(token, "gone", "b", `"old","older"`), `{"id":"free","effect":"allow","name":["c"]}`,
+	}, ","))
+	secret, err := NewSecret([]byte("sixteen bytes of"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Check(docs, nil, noon, nil); len(got) > 0 {
+		t.Errorf("without keys: %v", got)
+	}
+	got := Check(docs, NewKeys(map[string]*Key{"k1": secret}), noon, nil)
+	if len(got) != 1 || !strings.HasSuffix(got[0].Rule, "/gone") || got[0].Kind != LintKeyless || got[0].Text != `wants a token, and the keys file has no "old" or "older"` {
+		t.Errorf("got %+v", got)
 	}
 }

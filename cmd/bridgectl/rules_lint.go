@@ -25,6 +25,7 @@ named, and warns of rules that
     shadowed  do nothing, because another rule matches whatever they match and goes
               before them
     slow      are looked at for every request, as are many others
+    keyless   want a token by keys that --keys-file does not have
 
 The first three are certain: such a rule decides nothing. The exit code is 1 when a
 document does not compile, and with --strict when there is a warning.`,
@@ -53,6 +54,7 @@ document does not compile, and with --strict when there is a warning.`,
 	}
 	flags.add(cmd)
 	addQuiet(cmd)
+	flags.addKeys(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail when there is a warning")
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
@@ -60,12 +62,16 @@ document does not compile, and with --strict when there is a warning.`,
 
 // lint loads the rules and looks through them.
 func (f *sourceFlags) lint(ctx context.Context) (*ruleSet, []decide.Warning, error) {
+	keys, err := f.keys()
+	if err != nil {
+		return nil, nil, err
+	}
 	set, err := f.load(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	f.progress.next("document", uint64(len(set.docs)))
-	return set, decide.Check(set.docs, time.Now(), func() { f.progress.add(1) }), nil
+	return set, decide.Check(set.docs, keys, time.Now(), func() { f.progress.add(1) }), nil
 }
 
 func printWarnings(cmd *cobra.Command, output string, set *ruleSet, warnings []decide.Warning) error {

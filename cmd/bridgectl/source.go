@@ -39,6 +39,10 @@ func (f *sourceFlags) addRules(cmd *cobra.Command) {
 func (f *sourceFlags) addDefaults(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.defaultPublish, "default-publish", "", "allow or deny, where no rule matches (default: BRIDGE_DEFAULT_PUBLISH, or deny)")
 	cmd.Flags().StringVar(&f.defaultPlay, "default-play", "", "the same for play (default: BRIDGE_DEFAULT_PLAY, or deny)")
+	f.addKeys(cmd)
+}
+
+func (f *sourceFlags) addKeys(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keysFile, "keys-file", "", "file of the keys that tokens are checked with (default: BRIDGE_KEYS_FILE)")
 }
 
