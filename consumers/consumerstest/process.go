@@ -88,6 +88,19 @@ func (k *Kit) StartProcess(env ...string) *Process {
 	return p
 }
 
+// Pause stands the process still, as a machine out of breath does; Resume lets it go on.
+func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume is what ends a Pause.
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Kill ends the process as a crash does: it has no say in it.
 func (p *Process) Kill() {
 	if !p.ended {

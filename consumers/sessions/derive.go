@@ -38,6 +38,7 @@ type derivation struct {
 	savedTold uint64   // sessions.Sequence, in the last checkpoint
 	anchor    anchor
 	quiet     time.Time // no ticks before: nothing was heard meanwhile
+	beaten    time.Time // when the last beat was
 	caughtUp  bool
 	reconnect uint64
 }
@@ -105,6 +106,7 @@ func (d *derivation) follow(ctx context.Context) error {
 	}
 	defer it.Stop()
 	d.watch.Attached("")
+	d.beaten = time.Now()
 	nextTick, nextSave := time.Now(), time.Now().Add(checkpointEvery)
 	for ctx.Err() == nil {
 		msg, err := it.Next(jetstream.NextMaxWait(max(time.Until(nextTick), time.Millisecond)))
@@ -183,6 +185,11 @@ func (d *derivation) repeatTicks(ctx context.Context, before uint64) error {
 
 // beat is done every second: once all events are applied, the machine's tick and KV live.
 func (d *derivation) beat(ctx context.Context) error {
+	now := time.Now()
+	if read := now.Add(readTime); now.Sub(d.beaten) > 2*tickEvery && read.After(d.quiet) {
+		d.quiet = read // this process stood still: what came meanwhile waits in its socket
+	}
+	d.beaten = now
 	nc := d.js.Conn()
 	if n := nc.Stats().Reconnects; n != d.reconnect || !nc.IsConnected() {
 		d.reconnect = n

@@ -45,6 +45,7 @@ func (c Config) Check() []error {
 const (
 	requestTimeout  = 5 * time.Second
 	tickEvery       = time.Second
+	readTime        = 5 * time.Second // to read on where a process stood still
 	checkpointEvery = 10 * time.Second
 	retryEvery      = time.Second
 	minLease        = time.Second

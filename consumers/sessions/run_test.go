@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		if os.Getenv("SESSIONS_TEST_LENIENT") != "" {
 			cfg = lenient
 		}
+		if os.Getenv("SESSIONS_TEST_LEASE") != "" {
+			cfg.Lease = time.Minute
+		}
 		return sessions.Run(ctx, js, cfg, consumers.NewMonitor(), slog.New(slog.DiscardHandler))
 	})
 	goleak.VerifyTestMain(m)
@@ -180,6 +183,26 @@ func TestSilenceIsLost(t *testing.T) {
 	want := map[string]int{"kit-1-started": 1, "kit-2-started": 1, "kit-1-lost": 1, "kit-2-lost": 1}
 	bridgetest.Eventually(t, "both are lost", func() bool { return maps.Equal(told(t, kit), want) })
 	bridgetest.Eventually(t, "nobody is live", func() bool { return len(live(t, kit)) == 0 })
+}
+
+// A process that stands still for longer than a session may be silent has not heard what waits for it.
+func TestStandingStillLosesNothing(t *testing.T) {
+	t.Parallel()
+	kit := consumerstest.StartFor(t, provision.SessionsPermissions())
+	process := kit.StartProcess("SESSIONS_TEST_LENIENT=yes", "SESSIONS_TEST_LEASE=long")
+	kit.Publish(event("publish", "lobby", "1"))
+	bridgetest.Eventually(t, "it is live", func() bool { return told(t, kit)["kit-1-started"] == 1 })
+	process.Pause()
+	for range 5 {
+		time.Sleep(lenient.Timeout / 4)
+		kit.Publish(event("update_publish", "lobby", "1"))
+	}
+	process.Resume()
+	kit.Publish(event("publish_done", "lobby", "1"))
+	bridgetest.Eventually(t, "it has ended", func() bool { return len(told(t, kit)) > 1 })
+	if got := told(t, kit); got["kit-1-ended"] != 1 {
+		t.Errorf("told %v", got)
+	}
 }
 
 // A loss is no event. Who takes over knows of it all the same, and that it came before what was
