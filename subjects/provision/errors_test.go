@@ -67,7 +67,7 @@ const long = time.Minute / 4
 
 // unanswered is how long requests may take where the server drops one that the user may not make: the test
 // waits for that one, and others are to be answered meanwhile.
-const unanswered = 10 * time.Second
+const unanswered = 5 * time.Second
 
 func TestUserMayNotLook(t *testing.T) {
 	t.Parallel()
