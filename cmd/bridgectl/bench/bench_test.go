@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 )
@@ -161,11 +162,7 @@ func TestNATSOutlivesTheOutage(t *testing.T) {
 // startSink returns the stream of a NATS server that ends with the test.
 func startSink(t *testing.T) *sink {
 	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{dir: t.TempDir(), port: port}
+	r := &rig{dir: t.TempDir(), port: server.RANDOM_PORT} // it is not started again
 	if err := r.startNATS(context.Background()); err != nil {
 		t.Fatal(err)
 	}

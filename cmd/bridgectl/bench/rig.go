@@ -259,9 +259,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // freePort returns a port that nobody listens on, and that the kernel gives to no outgoing
 // connection by default (from 32768 on): NATS is to find it free again after an outage. Nor is it
-// one that a test may hold for a server which is down (package freeport, below 32000).
+// one that a test may hold for a server which is down (package freeport, from 10000 on).
 func freePort() (int, error) {
-	const first, last, tries = 32_000, 32_768, 100
+	const first, last, tries = 5_000, 10_000, 100
 	var err error
 	for range tries {
 		port := first + rand.N(last-first) //nolint:gosec // any will do
