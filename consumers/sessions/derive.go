@@ -185,7 +185,7 @@ func (d *derivation) repeatTicks(ctx context.Context, before uint64) error {
 
 // beat is done every second: once all events are applied, the machine's tick and KV live.
 func (d *derivation) beat(ctx context.Context) error {
-	now := time.Now()
+	now, at := time.Now(), d.anchor.now() // before all that may take its time
 	if read := now.Add(readTime); now.Sub(d.beaten) > 2*tickEvery && read.After(d.quiet) {
 		d.quiet = read // this process stood still: what came meanwhile waits in its socket
 	}
@@ -208,9 +208,8 @@ func (d *derivation) beat(ctx context.Context) error {
 			return err
 		}
 	}
-	if time.Now().After(d.quiet) {
-		now := d.anchor.now()
-		if err := d.tell(ctx, d.machine.tick(now), d.at.Sequence, now); err != nil {
+	if now.After(d.quiet) {
+		if err := d.tell(ctx, d.machine.tick(at), d.at.Sequence, at); err != nil {
 			return err
 		}
 	}
