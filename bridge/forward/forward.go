@@ -66,6 +66,9 @@ type Log interface {
 	// Oldest returns the first sequence that can still be read.
 	Oldest() uint64
 	Tail() uint64
+	// Count returns how many records can be read behind sequence after, up to until: sequences may be
+	// left out.
+	Count(after, until uint64) uint64
 	Close() error
 }
 
@@ -145,13 +148,13 @@ func (f *Forwarder) Drain(ctx context.Context) error {
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for {
-		left := f.log.Tail() - min(f.log.Acked(), f.log.Tail())
-		if left == 0 {
+		if f.log.Acked() >= f.log.Tail() {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			left := f.log.Count(f.log.Acked(), f.log.Tail())
 			return fmt.Errorf("forward: %d events stay in the spool: %w", left, context.Cause(ctx))
 		}
 	}

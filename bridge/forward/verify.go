@@ -180,8 +180,7 @@ func (f *Forwarder) takeBack(seq uint64, best survivor) error {
 		return err
 	}
 	f.stream.ownID, f.stream.ownSeq = best.spoolID, best.at
-	again := min(seq, f.log.Tail()) // a cursor may be ahead of its log
-	again -= min(again, best.seq)
+	again := f.log.Count(best.seq, seq)
 	f.counters.takenBack.Add(again)
 	f.logger.Warn("forward: the stream has lost events it had acked; they are sent again",
 		"events", again, "first", best.seq+1, "stream_sequence", best.at)

@@ -19,7 +19,7 @@
 //	16  8  first sequence                     16  n  payload
 //	24 16  spool id, text padded with NUL         p  NUL up to a multiple of 8
 //	40  8  created, unix milliseconds
-//	48  8  sequences before the first that no record has
+//	48  8  sequences before the first that were left out
 //	56  8  zero
 //
 // A zero length ends a segment, and so does its end of file: room that was
@@ -35,9 +35,10 @@
 // sequences later then carry another id, so they are never mistaken for
 // duplicates. A sequence is left out where a failed write may have left a record
 // behind that could not be taken back, or where a file has its name; the next
-// header says so. Those of records behind damage are, too, so that a repair can put them
-// back where they were. Any other sequence that is missing behind the cursor is a
-// lost record, and counted.
+// header says so. So are as many as a segment may have, some 45 million, behind a newest one that cannot
+// be read, or not to its end: another start may read it. Those of records behind damage are, too, so
+// that a repair can put them back where they were. Any other sequence that is missing behind
+// the cursor is a lost record, and counted.
 //
 // # Crash model
 //

@@ -105,12 +105,12 @@ func (r *faultRun) run(t *testing.T, f faultAt) int {
 			r.promise(s)
 		}
 	}
-	r.check(t, s, false)
+	r.check(t, s, "failing")
 	r.disk.setFail(nil)
-	r.check(t, still(t, r.disk.killed(), r.options()), false)
+	r.check(t, still(t, r.disk.killed(), r.options()), "killed")
 	if r.mode != SyncOff {
 		for range 3 {
-			r.check(t, still(t, r.disk.powerCut(rand.New(rand.NewPCG(uint64(f.at), uint64(f.count)))), r.options()), true)
+			r.check(t, still(t, r.disk.powerCut(rand.New(rand.NewPCG(uint64(f.at), uint64(f.count)))), r.options()), "power cut")
 		}
 	}
 	return operations
@@ -147,8 +147,9 @@ func (r *faultRun) promise(s *Spool) {
 	}
 }
 
-// check reads s from its start. After a power cut only what is promised has to be there.
-func (r *faultRun) check(t *testing.T, s *Spool, cut bool) {
+// check reads s from its start. After a power cut only what is promised has to be there. What a start
+// could not read while the disk was failing is told, and there for the next one.
+func (r *faultRun) check(t *testing.T, s *Spool, when string) {
 	t.Helper()
 	reader := s.Reader()
 	defer reader.Close()
@@ -179,12 +180,11 @@ func (r *faultRun) check(t *testing.T, s *Spool, cut bool) {
 	}
 	var missing []string
 	for payload, safe := range r.answered {
-		if (safe || !cut) && !slices.Contains(got, payload) {
+		if (safe || when != "power cut") && !slices.Contains(got, payload) {
 			missing = append(missing, payload)
 		}
 	}
-	// What a start could not read is told, and left for the next one.
-	if st := s.Stats(); len(missing) > 0 && st.Damaged == 0 {
-		t.Errorf("%q are lost; power cut: %v; %+v", missing, cut, st)
+	if st := s.Stats(); len(missing) > 0 && (st.Damaged == 0 || when != "failing") {
+		t.Errorf("%s: %q are lost; %+v", when, missing, st)
 	}
 }

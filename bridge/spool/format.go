@@ -39,7 +39,7 @@ type header struct {
 	first   uint64
 	id      string
 	created time.Time
-	leftOut uint64 // sequences before first that no record ever had
+	leftOut uint64 // sequences before first that are no lost records, see doc.go
 	salt    uint32 // the header's own checksum, which seeds those of its records
 }
 

@@ -110,7 +110,7 @@ func (s *Spool) removeAcked(now time.Time) error {
 	s.released = append(s.released, s.segments[:n]...)
 	s.segments = s.segments[n:]
 	s.unread = slices.DeleteFunc(s.unread, func(seg *segment) bool {
-		passed := acked >= seg.header.first && seg.header.first > 0
+		passed := acked > seg.last.Load() && nameSequence(seg.path) > 0
 		if passed { // it will never be read in its place
 			s.released = append(s.released, seg)
 		}

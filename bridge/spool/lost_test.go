@@ -207,6 +207,74 @@ func TestUnreadSegment(t *testing.T) {
 	step(5, 1)
 }
 
+// The newest segment cannot be read, or not to its end. What this run appends is behind all that the next
+// one may read of it, and each event is counted once.
+func TestUnreadNewestSegment(t *testing.T) {
+	big := strings.Repeat(".", 300<<10) // three to a read
+	for name, c := range map[string]struct {
+		op    string
+		after int // so many that go well
+		reads int // events
+	}{
+		"at all": {"open", 0, 0}, "its header": {"read", 0, 0}, "its middle": {"read", 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := newMemDisk()
+			s := still(t, before, Options{SegmentBytes: 4 << 20})
+			for range 6 {
+				mustAppend(t, s, big)
+			}
+			if err := s.ack(Cursor{Seq: 1, SpoolID: s.id}); err != nil {
+				t.Fatal(err)
+			}
+			d, path, did := before.killed(), segmentPath("spool", 1), 0
+			d.setFail(func(op, on string) error {
+				if on != path || op != c.op {
+					return nil
+				}
+				if did++; did <= c.after {
+					return nil
+				}
+				return syscall.EIO
+			})
+			again := still(t, d, Options{Retain: 1})
+			seq := mustAppend(t, again, "new")
+			mustAppend(t, again, "newer")
+			if err := again.removeAcked(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if st := again.Stats(); st.Events != uint64(c.reads+2) || st.Damaged != 1 || st.Lost > 1 || d.names[path] == nil {
+				t.Errorf("%+v", st)
+			}
+			d.setFail(nil)
+			later := d.killed()
+			next := still(t, later, Options{})
+			want := strings.Repeat(big+" ", 5) + "new newer"
+			if st := next.Stats(); texts(t, next) != want || st.Events != 7 || st.Lost != 0 || st.Damaged != 0 {
+				t.Errorf("the next start: %+v", st)
+			}
+			if n := next.Reader().Count(4, seq); n != 3 {
+				t.Errorf("%d events behind 4, up to %d", n, seq)
+			}
+			later.names[segmentPath("spool", seq)].data[headerSize+frameSize] ^= 1
+			if texts(t, next); next.Stats().Lost != 2 {
+				t.Errorf("damage behind the sequences left out: %+v", next.Stats())
+			}
+			if err := again.ack(Cursor{Seq: seq}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // once to note when it was acked
+				if err := again.removeAcked(time.Now().Add(time.Second)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(d.files(damagedSuffix)) != 1 || again.Stats().Events != 1 {
+				t.Errorf("what was passed is not set aside: %+v", again.Stats())
+			}
+		})
+	}
+}
+
 // No file keeps the spool from opening, and none makes it wait.
 func TestStrangeFiles(t *testing.T) {
 	link := func(to string) func(string) error {

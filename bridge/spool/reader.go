@@ -121,6 +121,13 @@ func (r *Reader) Oldest() uint64 {
 	return r.s.segments[0].header.first
 }
 
+// Count returns how many records are kept behind sequence after, up to until.
+func (r *Reader) Count(after, until uint64) uint64 {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.s.countLocked(after, until)
+}
+
 // Tail returns the last appended sequence.
 func (r *Reader) Tail() uint64 { return r.s.Tail() }
 
@@ -251,7 +258,7 @@ func (r *Reader) skip(seg *segment, cause error) {
 	seg.spoilt = true // records go on in another file, should this be the active one
 	last := seg.last.Load()
 	r.off, r.rest = seg.size.Load(), nil
-	if from := max(r.pos, r.s.lostUntil); last > from { // else it was counted before a Rewind
+	if from := max(r.pos, r.s.lostUntil, seg.header.first-1); last > from { // else it was counted before a Rewind
 		r.s.lost += last - from
 		r.s.lostUntil = last
 	}

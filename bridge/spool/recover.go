@@ -45,6 +45,7 @@ func (s *Spool) load() error {
 		}
 	}
 	s.next = max(s.next, s.given+1)
+	s.leaveRoom()
 	s.tail.Store(s.acked.Seq) // unless there is a log that can tell
 	for i, seg := range s.segments {
 		if i == 0 || seg.last.Load() > s.tail.Load() {
@@ -93,9 +94,44 @@ func (s *Spool) leaveUnread(seg *segment, cause error) {
 		"segment", seg.path, "error", cause)
 	s.unread = append(s.unread, seg)
 	s.neverName(seg.path)
-	if first := nameSequence(seg.path); first <= maxSequence && !errors.Is(cause, errNotRegular) {
-		s.given = max(s.given, first)
+	if mayBeRead(seg) {
+		s.given = max(s.given, nameSequence(seg.path))
 	}
+}
+
+// mayBeRead says that another start may find records in a file that could not be read.
+func mayBeRead(seg *segment) bool {
+	return nameSequence(seg.path) <= maxSequence-maxRecords && !errors.Is(seg.damage, errNotRegular)
+}
+
+// maxRecords is more than any segment has.
+const maxRecords = maxSegmentFile / (frameSize + alignment)
+
+// leaveRoom sees to it that this run's records take no sequences of those that another start may
+// find in a file that cannot be read now: how many they are is known only where another
+// segment follows. It notes where they end.
+func (s *Spool) leaveRoom() {
+	for _, seg := range s.unread {
+		if s.following(seg) == nil && mayBeRead(seg) {
+			s.next = max(s.next, nameSequence(seg.path)+maxRecords)
+		}
+	}
+	for _, seg := range s.unread {
+		seg.last.Store(s.next - 1)
+		if next := s.following(seg); next != nil {
+			seg.last.Store(next.header.first - 1)
+		}
+	}
+}
+
+// following returns the segment of the log that follows one that is not in it, by its name.
+func (s *Spool) following(seg *segment) *segment {
+	for _, next := range s.segments {
+		if next.header.first > nameSequence(seg.path) {
+			return next
+		}
+	}
+	return nil
 }
 
 // takeOver adds a segment to the log, behind those that begin before it. Its error is as
@@ -118,6 +154,9 @@ func (s *Spool) takeOver(e earlier, newest bool, paths []string) error {
 		}
 		if err != nil {
 			s.opts.Log.Warn("spool: a damaged segment cannot be looked into", "segment", seg.path, "error", err)
+			if newest { // as leaveRoom does
+				s.next = max(s.next, seg.last.Load()+maxRecords)
+			}
 		}
 	}
 	if seg.damage == nil {

@@ -117,7 +117,7 @@ func (s *Spool) Stats() Stats {
 	st.Bytes, st.Segments, st.Lost, st.Quarantined = s.bytes, len(s.segments), s.lost, s.quarantined
 	st.Damaged = len(s.unread)
 	st.Tail = s.tail.Load()
-	st.Events = st.Tail - min(acked, st.Tail)
+	st.Events = s.countLocked(acked, st.Tail)
 	for _, seg := range s.segments {
 		if seg.damage != nil {
 			st.Damaged++
@@ -130,6 +130,19 @@ func (s *Spool) Stats() Stats {
 		st.AppendError = s.trouble.Error()
 	}
 	return st
+}
+
+// countLocked returns how many records the log has behind sequence after, up to until. Between
+// segments sequences may be left out, millions of them. mu is held.
+func (s *Spool) countLocked(after, until uint64) (n uint64) {
+	for _, seg := range s.segments {
+		from, to := max(after, seg.header.first-1), min(until, seg.last.Load())
+		if to > from {
+			n += to - from
+			after = to
+		}
+	}
+	return n
 }
 
 func (s *Spool) oldestAgeLocked(acked uint64) time.Duration {
