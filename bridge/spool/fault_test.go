@@ -339,6 +339,21 @@ func abandonUnreadable(t *testing.T, damage func(data []byte)) {
 	}
 }
 
+// An append is one write, and no other goroutine takes part in it: none runs here.
+func TestAppendIsOneWrite(t *testing.T) {
+	for _, mode := range []SyncMode{SyncInterval, SyncOff} {
+		d := newMemDisk()
+		s := still(t, d, Options{Sync: mode})
+		clear(d.ops)
+		for range 20 {
+			mustAppend(t, s, strings.Repeat("x", 100))
+		}
+		if len(d.ops) != 1 || d.count("write") != 20 {
+			t.Errorf("mode %d: %v for 20 appends", mode, d.ops)
+		}
+	}
+}
+
 // An append that fills a segment takes the prepared one: it creates nothing and
 // syncs nothing.
 func TestRotationWithoutFsync(t *testing.T) {
