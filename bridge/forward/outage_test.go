@@ -73,6 +73,7 @@ func TestStreamDeleted(t *testing.T) {
 					stop = r.load(5)
 					r.ackedMore(200)
 				}
+				r.away.Store(true)
 				if err := r.nats.JetStream().DeleteStream(t.Context(), subjects.StreamEvents); err != nil {
 					t.Fatal(err)
 				}
@@ -85,6 +86,7 @@ func TestStreamDeleted(t *testing.T) {
 				stop()
 				r.drain()
 				r.inOrder()
+				r.noSlower()
 			})
 		})
 	}
@@ -141,7 +143,7 @@ func TestStreamTruncated(t *testing.T) {
 	})
 }
 
-// A stream without room holds the queue until there is some.
+// A stream without room holds the queue, and no append, until there is some.
 func TestStreamFull(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, batches bool) {
@@ -150,7 +152,10 @@ func TestStreamFull(t *testing.T) {
 		cfg.MaxMsgs = 700
 		createStream(t, r.nats, cfg)
 		r.start(64)
-		r.events(2000)
+		r.events(600)
+		r.drain()
+		r.away.Store(true)
+		stop := r.load(5)
 		bridgetest.Eventually(t, "the failure shows", func() bool {
 			st := r.fwd.Stats()
 			return st.Failing && strings.Contains(st.LastError, "maximum messages exceeded")
@@ -158,8 +163,11 @@ func TestStreamFull(t *testing.T) {
 		cfg.MaxMsgs = -1
 		createStream(t, r.nats, cfg)
 		r.connected <- struct{}{}
+		r.ackedMore(300)
+		stop()
 		r.drain()
 		r.inOrder()
+		r.noSlower()
 		if st := r.fwd.Stats(); st.Dead != 0 {
 			t.Errorf("stats %+v", st)
 		}
@@ -258,16 +266,19 @@ func TestPermissions(t *testing.T) {
 		r.start(64)
 		stop := r.load(5)
 		r.ackedMore(300)
+		r.away.Store(true)
 		p.Reload(users(noSend...))
 		bridgetest.Eventually(t, "the failure shows", func() bool {
 			st := r.fwd.Stats()
 			return st.Failing && strings.Contains(strings.ToLower(st.LastError), "permissions violation")
 		})
 		p.Reload(users(all...))
+		r.away.Store(false)
 		r.ackedMore(300)
 		stop()
 		r.drain()
 		r.inOrder()
+		r.noSlower()
 	})
 }
 

@@ -84,13 +84,16 @@ func (r *partition) cutUnderLoad(cut func(*bridgetest.Isolated), lasts func(*par
 	r.t.Helper()
 	stop := r.load(5)
 	r.ackedMore(300)
+	r.away.Store(true)
 	cut(r.server)
 	lasts(r)
 	r.server.Heal()
+	r.away.Store(false)
 	r.ackedMore(300)
 	stop()
 	r.drain()
 	r.inOrder()
+	r.noSlower()
 }
 
 // cutWhenIdle cuts before there is anything to send, so that it is known what was sent into
