@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bintubridge/bridge/buildinfo"
+	"bintubridge/bridge/forward"
+	"bintubridge/bridge/spool"
 	"bintubridge/subjects"
 )
 
@@ -31,8 +33,8 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	m.checks(gauge)
 	m.requests(counter, gauge)
-	m.spool(out, counter, gauge)
-	m.forward(counter, gauge)
+	m.spool(m.b.spool.Stats(), out, counter, gauge)
+	m.forward(m.b.forwarder.Stats(), counter, gauge)
 	m.rules(gauge)
 	m.keys(counter, gauge)
 	m.nats(counter, gauge)
@@ -109,8 +111,7 @@ func (m metrics) requests(counter countFunc, gauge gaugeFunc) {
 	gauge(desc("http_requests_in_flight", "Requests being answered."), float64(s.InFlight))
 }
 
-func (m metrics) spool(out chan<- prometheus.Metric, counter countFunc, gauge gaugeFunc) {
-	s := m.b.spool.Stats()
+func (m metrics) spool(s spool.Stats, out chan<- prometheus.Metric, counter countFunc, gauge gaugeFunc) {
 	gauge(desc("spool_events", "Events in the spool that JetStream has not acked."), float64(s.Events))
 	gauge(desc("spool_bytes", "Size of the spool on disk, acked segments that are kept for a while included."), float64(s.Bytes))
 	gauge(desc("spool_segments", "Files of the spool."), float64(s.Segments))
@@ -130,8 +131,7 @@ func (m metrics) spool(out chan<- prometheus.Metric, counter countFunc, gauge ga
 	counter(desc("spool_fsync_failures_total", "Times the disk did not take what it was forced to."), s.Fsync.Failed)
 }
 
-func (m metrics) forward(counter countFunc, gauge gaugeFunc) {
-	f := m.b.forwarder.Stats()
+func (m metrics) forward(f forward.Stats, counter countFunc, gauge gaugeFunc) {
 	counter(desc("forward_acked_total", "Events acked by JetStream, or found in the stream."), f.Acked)
 	counter(desc("forward_resent_total", "Events published more than once."), f.Resent)
 	counter(desc("forward_duplicates_total", "Events JetStream had already."), f.Duplicates)
