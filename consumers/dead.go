@@ -22,7 +22,12 @@ const (
 	maxTermReason = 200
 )
 
-// DeadLetters sets messages aside in the stream DEAD, as dead.<consumer>.<subject>.
+// maxSubject bounds a subject that is published to, in bytes. The server closes the connection of whoever sends
+// more than 4096 in a command, the inbox of the answer and the lengths among them.
+const maxSubject = 2048
+
+// DeadLetters sets messages aside in the stream DEAD, as dead.<consumer>.<subject>. A subject that is too long
+// is cut there, and whole in a header.
 type DeadLetters struct {
 	js       jetstream.JetStream
 	consumer string
@@ -77,7 +82,7 @@ func (l *DeadLetters) isKept(ctx context.Context, stream string) bool {
 }
 
 func (l *DeadLetters) letter(m *Message, reason string) *nats.Msg {
-	letter := nats.NewMsg("dead." + l.consumer + "." + m.Subject)
+	letter := nats.NewMsg(strings.TrimRight(shorten("dead."+l.consumer+"."+m.Subject, maxSubject), "."))
 	letter.Data = m.Data
 	maps.Copy(letter.Header, m.Header)
 	for name := range letter.Header {

@@ -131,6 +131,9 @@ func (r *redriver) redrive(ctx context.Context, msg *jetstream.RawStreamMsg) (Le
 
 // again is the message as it was, with a mark for whom it is.
 func (r *redriver) again(ctx context.Context, msg *jetstream.RawStreamMsg, subject string) (*nats.Msg, error) {
+	if len(subject) > maxSubject {
+		return nil, fmt.Errorf("its subject has %d bytes, want %d at most", len(subject), maxSubject)
+	}
 	again := nats.NewMsg(subject)
 	again.Data = msg.Data
 	if msg.Header.Get(subjects.HeaderDeadBody) != "" {

@@ -306,6 +306,34 @@ func TestLetterOfLargeHeaders(t *testing.T) {
 	}
 }
 
+// A subject that leaves no room for that of a letter is cut in it: the server would end the connection. A
+// redrive leaves the letter, and goes on.
+func TestLetterOfALongSubject(t *testing.T) {
+	kit := consumerstest.Start(t)
+	subject := "stream.publish." + strings.Repeat("z", 4060)
+	if err := kit.JS.Conn().Publish(subject, []byte("no event")); err != nil {
+		t.Fatal(err)
+	}
+	kit.PublishRaw("stream.publish", nil, []byte("no event"))
+	sent := kit.Publish(consumerstest.Event("publish", "n"))
+	var j journal
+	stop := kit.Run(consumers.Options{Name: "audit"}, j.handle)
+	kit.WaitAcked(subjects.StreamEvents, "audit", 3)
+	stop()
+	dead := kit.Dead("audit")
+	if len(dead) != 2 || string(dead[0].Data) != "no event" || dead[0].Header.Get(subjects.HeaderDeadSubject) != subject || !slices.Equal(j.all(), ids(sent)) {
+		t.Fatalf("handled %v, dead %v", j.all(), dead)
+	}
+	var letters []consumers.Letter
+	err := consumers.Redrive(t.Context(), kit.JS, "audit", false, func(l consumers.Letter) error {
+		letters = append(letters, l)
+		return nil
+	})
+	if err == nil || len(letters) != 2 || letters[0].Sent || !strings.Contains(letters[0].Error, "its subject has 4075 bytes") || !letters[1].Sent {
+		t.Errorf("redrive: %v, %+v", err, letters)
+	}
+}
+
 // A letter that cannot be sent again stays, with its error, and holds up none behind it.
 func TestRedriveGoesOn(t *testing.T) {
 	kit := consumerstest.Start(t)
