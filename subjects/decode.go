@@ -3,6 +3,7 @@ package subjects
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // DecodeEvent reads the body of a message. Fields this version does not know
@@ -15,11 +16,14 @@ func DecodeEvent(data []byte) (Event, error) {
 		return Event{}, fmt.Errorf("decode event: %w", err)
 	}
 	decoded.ReceivedAt = decoded.ReceivedAt.UTC()
-	if year := decoded.ReceivedAt.Year(); year < 0 || year > 9999 {
+	if !isRFC3339(decoded.ReceivedAt) {
 		return Event{}, fmt.Errorf("decode event: received_at %v: its year in UTC is beyond RFC 3339", decoded.ReceivedAt)
 	}
 	return Event(decoded), nil
 }
+
+// isRFC3339 reports whether t can be written as it was read: an offset may lead beyond the years there are.
+func isRFC3339(t time.Time) bool { return 0 <= t.Year() && t.Year() <= 9999 }
 
 // MarshalJSON is AppendJSON for encoding/json.
 func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }

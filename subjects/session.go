@@ -62,6 +62,11 @@ func DecodeSession(data []byte) (Session, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return Session{}, fmt.Errorf("decode session: %w", err)
 	}
-	s.StartedAt, s.EndedAt = s.StartedAt.UTC(), s.EndedAt.UTC()
+	for _, at := range []*time.Time{&s.StartedAt, &s.ResumedAt, &s.EndedAt} {
+		*at = at.UTC()
+		if !isRFC3339(*at) {
+			return Session{}, fmt.Errorf("decode session: %v: its year in UTC is beyond RFC 3339", *at)
+		}
+	}
 	return s, nil
 }

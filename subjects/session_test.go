@@ -50,8 +50,12 @@ func TestSessionsFitTheSchema(t *testing.T) {
 			t.Errorf("%s fits", bad)
 		}
 	}
-	if _, err := subjects.DecodeSession([]byte("{")); err == nil {
-		t.Error("half an object was read")
+	for _, bad := range []string{
+		`{`, `{"started_at":"9999-12-31T23:59:59-01:00"}`, `{"resumed_at":"0000-01-01T00:00:00+01:00"}`, `{"ended_at":"9999-12-31T23:59:59-01:00"}`,
+	} {
+		if _, err := subjects.DecodeSession([]byte(bad)); err == nil {
+			t.Errorf("%s was read", bad)
+		}
 	}
 }
 
