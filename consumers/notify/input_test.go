@@ -105,3 +105,30 @@ func TestBadEvents(t *testing.T) {
 		t.Errorf("%d are told of:\n%s", n, log)
 	}
 }
+
+// An event whose id no header holds is set aside at once: no receiver could be sent it.
+func TestOddIDs(t *testing.T) {
+	t.Parallel()
+	kit := consumerstest.StartFor(t, provision.NotifyPermissions())
+	r := startReceiver(t, nil)
+	kit.Put(subjects.BucketSubscriptions, "a", notify.Document{Subjects: []string{"stream.>"}, URL: r.URL, Secrets: []string{notify.NewSecret()}})
+	run(t, kit, "a")
+	odd := []string{strings.Repeat("x", 70_000), "a\r\nX: y", " a", "a\x00", "ä"}
+	for _, id := range odd {
+		e := consumerstest.Event("publish", "n")
+		e.ID = id
+		kit.PublishRaw("stream.publish", nil, e.AppendJSON(nil))
+	}
+	want := map[string]int{kit.Publish(consumerstest.Event("publish", "n"))[0].ID + "_a": 1}
+	kit.WaitAllAcked(subjects.StreamEvents, "notify")
+	bridgetest.Eventually(t, "the other one is delivered", func() bool { return maps.Equal(r.ids(), want) && waiting(t, kit) == 0 })
+	dead := kit.Dead("notify")
+	if len(dead) != len(odd) {
+		t.Errorf("%d letters, want %d", len(dead), len(odd))
+	}
+	for _, letter := range dead {
+		if got := letter.Header.Get(subjects.HeaderDeadReason); got != "its id cannot be that of a webhook" {
+			t.Errorf("set aside: %s", got)
+		}
+	}
+}

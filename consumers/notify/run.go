@@ -124,17 +124,28 @@ func (n *notifier) fanOut(ctx context.Context, opts consumers.Options) error {
 	})
 }
 
+// errID says that an event's id can be in no header of a delivery or webhook.
+var errID = errors.New("its id cannot be that of a webhook")
+
 // put stores one delivery. One that there is no room for, because too many of the subscription
-// wait or because it is too large, is set aside: other subscriptions are not to wait for it.
+// wait or because it is too large, and one that no receiver could be sent, is set aside: other
+// subscriptions are not to wait for it.
 func (n *notifier) put(ctx context.Context, s *subscription, m *consumers.Message) error {
-	msg, err := delivery(m, s.key), nats.ErrMaxPayload
-	if int64(msg.Size()+letterHeaders) <= n.js.Conn().MaxPayload() {
+	var err error
+	switch msg := delivery(m, s.key); {
+	case !isWebhookID(m.ID):
+		err = errID
+	case int64(msg.Size()+letterHeaders) > n.js.Conn().MaxPayload():
+		err = nats.ErrMaxPayload
+	default:
 		_, err = n.js.PublishMsg(ctx, msg)
 	}
 	var reason string
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errID):
+		reason = err.Error()
 	case isFull(err):
 		reason = "too many deliveries wait for subscription " + s.key
 	case errors.Is(err, nats.ErrMaxPayload):
@@ -150,8 +161,16 @@ func (n *notifier) put(ctx context.Context, s *subscription, m *consumers.Messag
 		return err
 	}
 	n.monitor.Died(name)
-	n.log.Error("an event is set aside in DEAD", "subscription", s.key, "id", m.ID, "reason", reason)
+	n.log.Error("an event is set aside in DEAD", "subscription", s.key, "id", fmt.Sprintf("%.*s", maxID, m.ID), "reason", reason)
 	return nil
+}
+
+// maxID is how long an id may be, in bytes: many times longer than those of bridges.
+const maxID = 1024
+
+// isWebhookID reports whether an id is short and printable ASCII without blanks.
+func isWebhookID(id string) bool {
+	return len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // letterHeaders is more than what a dead letter has besides: of a delivery that ends as one, nothing else
