@@ -104,12 +104,15 @@ func checkName(name string) error {
 	return nil
 }
 
+// Description is that of the durable consumers that Run makes. Others of the same name are somebody else's.
+const Description = "made by bintubridge/consumers"
+
 // config is the durable consumer as it should be. The server counts no tries: the
 // runner does, so that the message is copied to DEAD before it is given up.
 func (o Options) config() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:        o.Name,
-		Description:    "made by bintubridge/consumers",
+		Description:    Description,
 		DeliverPolicy:  o.Start,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        o.AckWait,

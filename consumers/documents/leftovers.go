@@ -2,9 +2,12 @@ package documents
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"bintubridge/consumers"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -76,7 +79,8 @@ func (l *Leftovers) Look(ctx context.Context) (left []string, sequence uint64, e
 	return left, stream.CachedInfo().State.LastSeq, nil
 }
 
-// unknown returns the keys of consumers that are none of what was applied.
+// unknown returns the keys of consumers that are none of what was applied. What package consumers has not
+// made is left alone, whatever its name.
 func (l *Leftovers) unknown(ctx context.Context, stream jetstream.Stream) (map[string]bool, error) {
 	set := map[string]bool{}
 	names := stream.ConsumerNames(ctx)
@@ -87,6 +91,17 @@ func (l *Leftovers) unknown(ctx context.Context, stream jetstream.Stream) (map[s
 	}
 	if err := names.Err(); err != nil {
 		return nil, fmt.Errorf("consumers of %s: %w", l.Stream, err)
+	}
+	for key := range set {
+		cons, err := stream.Consumer(ctx, l.Prefix+key)
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrNotPullConsumer):
+			delete(set, key)
+		case err != nil:
+			return nil, fmt.Errorf("consumer %s of %s: %w", l.Prefix+key, l.Stream, err)
+		case cons.CachedInfo().Config.Description != consumers.Description:
+			delete(set, key)
+		}
 	}
 	return set, nil
 }

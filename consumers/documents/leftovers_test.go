@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"bintubridge/consumers"
 	"bintubridge/consumers/consumerstest"
 	"bintubridge/consumers/documents"
 	"bintubridge/subjects"
@@ -16,13 +17,19 @@ import (
 func TestLeftovers(t *testing.T) {
 	kit := consumerstest.Start(t)
 	for _, key := range []string{"kept", "young", "gone", "back"} {
-		cfg := jetstream.ConsumerConfig{Durable: "notify-" + key, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "delivery." + key}
+		cfg := jetstream.ConsumerConfig{Durable: "notify-" + key, Description: consumers.Description, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "delivery." + key}
 		if _, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamDeliveries, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamDeliveries, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "delivery.other"}); err != nil {
-		t.Fatal(err)
+	for _, foreign := range []jetstream.ConsumerConfig{
+		{Durable: "other", Description: consumers.Description, FilterSubject: "delivery.other"},
+		{Durable: "notify-bot", FilterSubject: "delivery.bot"}, // made by another program
+	} {
+		foreign.AckPolicy = jetstream.AckExplicitPolicy
+		if _, err := kit.JS.CreateConsumer(t.Context(), subjects.StreamDeliveries, foreign); err != nil {
+			t.Fatal(err)
+		}
 	}
 	kit.Put(subjects.BucketSubscriptions, "kept", "x")
 	old, err := documents.Load(t.Context(), kit.JS, subjects.BucketSubscriptions)
