@@ -104,8 +104,11 @@ func (r *runner) sessions(ctx context.Context, batch []*consumers.Message) error
 
 // retain deletes what is old until ctx ends.
 func (r *runner) retain(ctx context.Context) {
+	began := time.Now()
 	for r.cfg.Retention > 0 && ctx.Err() == nil {
-		n, err := r.store.Delete(ctx, time.Now().Add(-r.cfg.Retention))
+		passed, now := began.Add(time.Since(began)), time.Now()
+		before := retainedFrom(r.cfg.Retention, passed.Round(0), now.Round(0)) // the clock's reading, which may have been set
+		n, err := r.store.Delete(ctx, before)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -116,6 +119,15 @@ func (r *runner) retain(ctx context.Context) {
 		}
 		pause(ctx, retentionEvery)
 	}
+}
+
+// retainedFrom returns before which time rows are old: by what the clock says now, or by the time that has passed
+// since the start, whichever keeps more. A clock that is set to another year deletes nothing.
+func retainedFrom(retention time.Duration, passed, now time.Time) time.Time {
+	if now.Before(passed) {
+		passed = now
+	}
+	return passed.Add(-retention)
 }
 
 func pause(ctx context.Context, d time.Duration) {
