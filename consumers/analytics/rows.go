@@ -34,8 +34,16 @@ func eventRow(e *subjects.Event, at encodeTime) ([]any, error) {
 	}, nil
 }
 
+// maxCount is more than any count of a session: the sums of many still have 64 bits.
+const maxCount = 1 << 53
+
 // sessionRow returns the values of sessionColumns.
-func sessionRow(s *subjects.Session, at encodeTime) []any {
+func sessionRow(s *subjects.Session, at encodeTime) ([]any, error) {
+	for _, n := range []int64{s.BytesIn, s.BytesOut, int64(s.Reconnects), int64(s.PeakViewers)} {
+		if n < 0 || n > maxCount {
+			return nil, consumers.Permanent(fmt.Errorf("%w: session %.64q counts %d of something", consumers.ErrMalformed, s.Session, n))
+		}
+	}
 	row := []any{
 		visible(s.Session), visible(s.Kind), visible(s.Name), visible(s.App), visible(s.Addr), visible(s.ClientID),
 		at(s.StartedAt), nil, nil, nil, nil, nil, nil,
@@ -44,7 +52,7 @@ func sessionRow(s *subjects.Session, at encodeTime) []any {
 		end := []any{at(s.EndedAt), visible(s.HowEnded), s.BytesIn, s.BytesOut, int64(s.Reconnects), int64(s.PeakViewers)}
 		copy(row[7:], end)
 	}
-	return row
+	return row, nil
 }
 
 // latest keeps of each session what tells most: its end.

@@ -97,11 +97,16 @@ func (s *Store) WriteEvents(ctx context.Context, list []*subjects.Event) error {
 	return s.write(ctx, events, rows)
 }
 
-// WriteSessions adds sessions and their ends, in one transaction. No session may be there twice.
+// WriteSessions adds sessions and their ends, in one transaction, or returns an error as WriteEvents does. No
+// session may be there twice.
 func (s *Store) WriteSessions(ctx context.Context, list []*subjects.Session) error {
 	rows := make([][]any, len(list))
 	for i, session := range list {
-		rows[i] = sessionRow(session, s.dialect.encodeTime)
+		row, err := sessionRow(session, s.dialect.encodeTime)
+		if err != nil {
+			return err
+		}
+		rows[i] = row
 	}
 	return s.write(ctx, sessions, rows)
 }

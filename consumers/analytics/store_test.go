@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +167,24 @@ func TestSessionRows(t *testing.T) {
 			expect(t, s, "SELECT * FROM sessions", want)
 		}
 	})
+}
+
+// Counts that no session has are at fault themselves: their sum would have no room, and no report be made.
+func TestImpossibleCounts(t *testing.T) {
+	s := open(t, "sqlite://"+filepath.Join(t.TempDir(), "a.db"))
+	for _, set := range []func(*subjects.Session){
+		func(s *subjects.Session) { s.BytesIn = math.MaxInt64 },
+		func(s *subjects.Session) { s.BytesOut = maxCount + 1 },
+		func(s *subjects.Session) { s.Reconnects = -1 },
+		func(s *subjects.Session) { s.PeakViewers = math.MaxInt64 },
+	} {
+		ended := publish("a-1", "lobby", nine, time.Minute)
+		set(&ended)
+		if err := s.WriteSessions(t.Context(), []*subjects.Session{&ended}); !consumers.IsPermanent(err) || !errors.Is(err, consumers.ErrMalformed) {
+			t.Errorf("%+v: %v", ended, err)
+		}
+	}
+	expect(t, s, "SELECT count(*) FROM sessions", "0")
 }
 
 func TestViews(t *testing.T) {
