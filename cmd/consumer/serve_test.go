@@ -123,6 +123,7 @@ func TestValues(t *testing.T) {
 	for name, mistakes := range map[string][]string{
 		"sessions":  {"CONSUMER_SESSIONS_TIMEOUT=-5s", "CONSUMER_SESSIONS_GRACE=-1s", "CONSUMER_SESSIONS_LEASE=0s"},
 		"analytics": {"CONSUMER_ANALYTICS_BATCH=0", "CONSUMER_ANALYTICS_TIMEOUT=-1s", "CONSUMER_ANALYTICS_RETENTION=-1h", "CONSUMER_ANALYTICS_DSN=mysql://s3cret"},
+		"chat":      {"CONSUMER_CHAT_SETTLE=1s", "CONSUMER_CHAT_QUIET=-1s"},
 	} {
 		var out bytes.Buffer
 		err := execute(t.Context(), newRoot(append(mistakes, "CONSUMER_LOG_FORMAT=xml")), &out, name)

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,6 +28,18 @@ type Config struct {
 	Quiet  time.Duration `env:"CONSUMER_CHAT_QUIET" envDefault:"10m" doc:"a room is told at most once in this time that a stream is back after a drop"`
 
 	Provision provision.Mode `env:"CONSUMER_PROVISION" envDefault:"auto" doc:"the bucket chat_state: auto creates it when it is missing, check only reports, off does neither"`
+}
+
+// Check implements settings.Checker.
+func (c Config) Check() []error {
+	var problems []error
+	if c.Settle < minSettle {
+		problems = append(problems, fmt.Errorf("CONSUMER_CHAT_SETTLE=%v: want %v or more", c.Settle, minSettle))
+	}
+	if c.Quiet < 0 {
+		problems = append(problems, fmt.Errorf("CONSUMER_CHAT_QUIET=%v: may not be negative", c.Quiet))
+	}
+	return problems
 }
 
 // minSettle is how long it may take until a session that was told of is in KV live, and seen there:
@@ -55,8 +68,8 @@ type chat struct {
 // Run posts by the courier, which has to be http.DefaultTransport, until ctx ends, and then returns
 // nil. Several instances may run.
 func Run(ctx context.Context, js jetstream.JetStream, cfg Config, courier *outbound.Courier, monitor *consumers.Monitor, log *slog.Logger) error {
-	if cfg.Settle < minSettle || cfg.Quiet < 0 {
-		return fmt.Errorf("CONSUMER_CHAT_SETTLE is at least %v, and CONSUMER_CHAT_QUIET not negative", minSettle)
+	if err := errors.Join(cfg.Check()...); err != nil {
+		return err
 	}
 	if err := courier.Installed(); err != nil {
 		return err
