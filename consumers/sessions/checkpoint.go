@@ -62,10 +62,14 @@ type vault struct {
 	revisions map[string]uint64
 }
 
-// openVault loads the last checkpoint, or the zero one when there is none.
+// errDamaged says that a checkpoint cannot be read, and what to do about it.
+var errDamaged = errors.New("the checkpoint is damaged; if it stays so, delete the key checkpoint of the bucket sessions_state, " +
+	"and sessions are derived anew from what EVENTS holds")
+
+// openVault loads the last checkpoint, or the zero one when there is none. What was deleted has a revision, too.
 func openVault(ctx context.Context, kv jetstream.KeyValue) (*vault, checkpoint, error) {
 	v := &vault{kv: kv, revisions: map[string]uint64{}}
-	w, err := kv.Watch(ctx, headKey+".>", jetstream.MetaOnly())
+	w, err := kv.WatchAll(ctx, jetstream.MetaOnly())
 	if err != nil {
 		return nil, checkpoint{}, fmt.Errorf("KV %s: %w", kv.Bucket(), err)
 	}
@@ -91,21 +95,24 @@ func (v *vault) load(ctx context.Context) (checkpoint, error) {
 	}
 	v.revisions[headKey] = entry.Revision()
 	if err := json.Unmarshal(entry.Value(), &v.head); err != nil {
-		return c, fmt.Errorf("read the checkpoint: %w", err)
+		return c, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	var data []byte
 	for i := range v.head.Chunks {
 		chunk, err := v.kv.Get(ctx, chunkKey(v.head.Slot, i))
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return c, fmt.Errorf("%w: chunk %d: %w", errDamaged, i, err)
+		}
 		if err != nil {
 			return c, fmt.Errorf("read the checkpoint: chunk %d: %w", i, err)
 		}
 		data = append(data, chunk.Value()...)
 	}
 	if digest(data) != v.head.SHA256 {
-		return c, errors.New("read the checkpoint: it is damaged, or was written meanwhile")
+		return c, fmt.Errorf("%w: its digest is another one, or it was written meanwhile", errDamaged)
 	}
 	if err := unpack(data, &c); err != nil {
-		return c, fmt.Errorf("read the checkpoint: %w", err)
+		return c, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	c.exists = true
 	return c, nil

@@ -62,6 +62,40 @@ func TestVault(t *testing.T) {
 	}
 }
 
+// A checkpoint that somebody overwrote is told as damaged, and one that was deleted is none: the next one takes its
+// place.
+func TestCheckpointIsMended(t *testing.T) {
+	kv, err := consumerstest.Start(t).JS.KeyValue(t.Context(), subjects.BucketSessionsState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, head := range []bool{true, false} {
+		v, c, err := openVault(t.Context(), kv)
+		if err != nil || c.exists {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		if err := v.save(t.Context(), checkpoint{Machine: []byte(`"x"`)}); err != nil {
+			t.Fatal(err)
+		}
+		key := headKey
+		if !head {
+			key = chunkKey(v.head.Slot, 0)
+		}
+		if _, err := kv.PutString(t.Context(), key, "junk"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openVault(t.Context(), kv); !errors.Is(err, errDamaged) {
+			t.Errorf("junk in %s: %v", key, err)
+		}
+		if err := kv.Delete(t.Context(), headKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, _, err := openVault(t.Context(), kv); err != nil || v.save(t.Context(), checkpoint{Machine: []byte(`"y"`)}) != nil {
+		t.Errorf("after the last one: %v", err)
+	}
+}
+
 func TestCheckpointOfAnotherStream(t *testing.T) {
 	js := consumerstest.Start(t).JS
 	s, err := js.Stream(t.Context(), "EVENTS")
