@@ -32,7 +32,7 @@ type Feed struct {
 
 	mu      sync.Mutex
 	viewers map[*viewer]struct{}
-	pump    *pump // runs while there are viewers
+	pump    *pump // runs while there are viewers; nil until the first one ever
 }
 
 // Shown is what the feed says of an event beside the event itself.
@@ -116,8 +116,10 @@ func (f *Feed) watch() (*viewer, error) {
 
 // begin starts the pump. The slots' memory is made for the first viewer ever.
 func (f *Feed) begin() {
-	for range feedSlots - len(f.free) - len(f.taken) {
-		f.free <- &slot{event: make([]byte, 0, MaxShown)}
+	if f.pump == nil {
+		for range feedSlots {
+			f.free <- &slot{event: make([]byte, 0, MaxShown)}
+		}
 	}
 	f.take() // what came when the last viewer left is old
 	f.skipped.Store(0)

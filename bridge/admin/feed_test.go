@@ -133,6 +133,21 @@ func TestFeedLimits(t *testing.T) {
 	})
 }
 
+// A viewer who comes while a request, or the pump of the one before, has a slot in hand makes no other in its
+// place: it would find no room when it comes back, and its holder wait.
+func TestFeedKeepsItsSlots(t *testing.T) {
+	f := NewFeed()
+	f.leave(watching(t, f))
+	held := <-f.free
+	v := watching(t, f)
+	defer f.leave(v)
+	select {
+	case f.free <- held:
+	default:
+		t.Error("there are more slots than have room")
+	}
+}
+
 func TestFeedDoesNotAllocateForRequests(t *testing.T) {
 	f := NewFeed()
 	v := watching(t, f)
