@@ -134,6 +134,23 @@ func TestDisplaced(t *testing.T) {
 	}
 }
 
+// TestNewcomersHaveTimeToAsk: who has just come keeps its place until as many others have come as there
+// are places, whatever else is half said.
+func TestNewcomersHaveTimeToAsk(t *testing.T) {
+	const places = 4
+	s, addr := started(t, Config{MaxConns: places}, &recorder{})
+	for range places {
+		send(t, dial(t, addr), "POST /ho")
+	}
+	eventually(t, "all places are taken", func() bool { return s.Stats().Open == places })
+	caller := dial(t, addr)
+	for range places - 1 {
+		dial(t, addr)
+	}
+	eventually(t, "the first ones had to go", func() bool { return s.Stats().Displaced == places })
+	expectKept(t, caller, "/hook")
+}
+
 // TestKeptConnectionYields: where all have asked before, an idle one has to go, or one in
 // the middle of its next request, and there is room for who comes.
 func TestKeptConnectionYields(t *testing.T) {
