@@ -87,9 +87,13 @@ func TestUserMayNotCreate(t *testing.T) {
 	wantError(t, err, provision.ErrPermission, "stream EVENTS: cannot create it", `"$JS.API.STREAM.CREATE.EVENTS"`)
 	wantReport(t, report, provision.Report{Missing: allObjects[:1]})
 
-	// Checking needs no more than to look.
+	// Checking needs no more than to look, and waits once for what it may not ask.
 	opts.Mode = provision.Check
+	begun := time.Now()
 	wantReport(t, ensure(t, js, opts), provision.Report{Missing: allObjects})
+	if took := time.Since(begun); took > time.Duration(len(allObjects)-1)*unanswered {
+		t.Errorf("it took %v", took)
+	}
 }
 
 func TestNoAnswer(t *testing.T) {

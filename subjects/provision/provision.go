@@ -95,6 +95,7 @@ type ensurer struct {
 	js      jetstream.JetStream
 	mode    Mode
 	timeout time.Duration // of one request
+	mute    bool          // nobody says which stream holds a subject, as the user may not ask
 	report  Report
 }
 
@@ -150,13 +151,17 @@ func (e *ensurer) create(ctx context.Context, d definition) error {
 
 // overlap returns an error when a stream of another name listens to a subject
 // of d, which is impossible to create then. It is a courtesy: when nobody may
-// ask, d is just missing.
+// ask, d is just missing, and so are the others, without waiting again.
 func (e *ensurer) overlap(ctx context.Context, d definition) error {
+	if e.mute {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	subject := d.config.Subjects[0]
 	other, err := e.js.StreamNameBySubject(ctx, subject)
 	if err != nil {
+		e.mute = errors.Is(err, context.DeadlineExceeded)
 		return nil //nolint:nilerr // see above
 	}
 	return fmt.Errorf("%s: %w: %s overlaps with the subjects of stream %q; take them away from it or delete it, then start again",
