@@ -12,7 +12,7 @@ func TestBenchInterrupted(t *testing.T) {
 	cancel()
 	for _, args := range [][]string{{"bench"}, {"bench", "soak"}, {"bench", "memory"}} {
 		var out, err bytes.Buffer
-		code := run(ctx, streams{out: &out, err: &err}, func(string) string { return "" }, append(args, "--quiet"))
+		code := callTool(ctx, streams{out: &out, err: &err}, func(string) string { return "" }, append(args, "--quiet"))
 		if code != exitProblem || out.Len() > 0 || err.String() != "bridgectl: interrupted, there is no result\n" {
 			t.Errorf("%v: %d, %s%s", args, code, out.String(), err.String())
 		}

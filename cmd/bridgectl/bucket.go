@@ -17,15 +17,11 @@ import (
 	"bintubridge/subjects"
 )
 
-// requestTimeout bounds one request to NATS. Scripts of the tests have more patience.
-var requestTimeout = 5 * time.Second
-
 // bucketFlags say which bucket of rules is meant, and on which server.
 type bucketFlags struct {
-	getenv  func(string) string
-	url     string
-	name    string
-	timeout time.Duration // to connect, and to find the bucket; 0 is connectTimeout and requestTimeout
+	environment
+	url  string
+	name string
 
 	progress *progress // counts the documents that are read; may be nil
 }
@@ -45,13 +41,11 @@ func (f *bucketFlags) open(ctx context.Context) (*bucket, error) {
 }
 
 func (f *bucketFlags) openNamed(ctx context.Context, name string) (*bucket, error) {
-	js, nc, err := connect(f.url, f.getenv, nats.Timeout(cmp.Or(f.timeout, connectTimeout)))
+	js, nc, err := connect(f.url, f.environment)
 	if err != nil {
 		return nil, err
 	}
 	b := &bucket{js: js, nc: nc, name: name, progress: f.progress}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.timeout, requestTimeout))
-	defer cancel()
 	b.stream, err = js.Stream(ctx, "KV_"+b.name)
 	if err != nil {
 		err = fmt.Errorf("bucket %s: %w", shown(b.name), bucketHint(js, err))
@@ -144,8 +138,6 @@ func (b *bucket) get(ctx context.Context, key string) (*entry, error) {
 		}
 		return versions[len(versions)-1], nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	msg, err := b.stream.GetLastMsgForSubject(ctx, b.subject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
@@ -201,16 +193,14 @@ const readBatch = 2000
 // read gives each message to each, up to what the bucket has at the start.
 func (b *bucket) read(ctx context.Context, cfg jetstream.ConsumerConfig, each func(*entry)) error {
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.Replicas = jetstream.AckNonePolicy, true, 1
-	cfg.InactiveThreshold = 10 * requestTimeout
-	setUp, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	consumer, err := b.stream.CreateConsumer(setUp, cfg)
+	cfg.InactiveThreshold = 10 * patience(b.js)
+	consumer, err := b.stream.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("read bucket %s: %w", b.name, unanswered(b.js, err))
 	}
 	left, next := consumer.CachedInfo().NumPending, uint64(1)
 	for left > 0 {
-		batch, err := consumer.Fetch(int(min(left, readBatch)), jetstream.FetchMaxWait(requestTimeout))
+		batch, err := consumer.Fetch(int(min(left, readBatch)), jetstream.FetchMaxWait(patience(b.js)))
 		if err != nil {
 			return fmt.Errorf("read bucket %s: %w", b.name, err)
 		}
@@ -233,9 +223,7 @@ func (b *bucket) read(ctx context.Context, cfg jetstream.ConsumerConfig, each fu
 			return fmt.Errorf("read bucket %s: %s missing: %w", b.name, plural(left, "message"), unanswered(b.js, errNoAnswer))
 		}
 	}
-	cleanUp, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if err := b.stream.DeleteConsumer(cleanUp, consumer.CachedInfo().Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+	if err := b.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("read bucket %s: %w", b.name, unanswered(b.js, err))
 	}
 	return nil
@@ -265,8 +253,6 @@ func (b *bucket) remove(ctx context.Context, key string, last uint64) (uint64, e
 }
 
 func (b *bucket) publish(ctx context.Context, key string, msg *nats.Msg, last uint64, opts []jetstream.PublishOpt) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	ack, err := b.js.PublishMsg(ctx, msg, append(opts, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))...)
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -14,9 +13,6 @@ import (
 )
 
 const maxProposals = 1000
-
-// completionTimeout is to connect, and as long again to read. Tests have more patience.
-var completionTimeout = 500 * time.Millisecond
 
 // newCompletion returns the commands that print a shell's script.
 func newCompletion() *cobra.Command {
@@ -44,9 +40,9 @@ environment, --nats-url and --bucket; none are proposed when it does not answer 
 
 // addCompletions lets shells propose the values of flags and the keys of the bucket, in cmd and
 // all below it.
-func addCompletions(cmd *cobra.Command, getenv func(string) string) {
+func addCompletions(cmd *cobra.Command, env environment) {
 	for _, sub := range cmd.Commands() {
-		addCompletions(sub, getenv)
+		addCompletions(sub, env)
 	}
 	effects := []string{"allow", "deny"}
 	values := map[string][]string{
@@ -70,7 +66,7 @@ func addCompletions(cmd *cobra.Command, getenv func(string) string) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault // a file, where there is another argument
 			}
-			return keysOf(cmd, getenv, begun), cobra.ShellCompDirectiveNoFileComp
+			return keysOf(cmd, env, begun), cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 }
@@ -91,8 +87,9 @@ func calls(all bool) []string {
 
 // keysOf returns the keys of the bucket that begin so, or as many as come in time. Where NATS does
 // not answer, there are none.
-func keysOf(cmd *cobra.Command, getenv func(string) string, begun string) []string {
-	flags := bucketFlags{getenv: getenv, timeout: completionTimeout}
+func keysOf(cmd *cobra.Command, env environment, begun string) []string {
+	env.connect, env.request = env.propose, env.propose
+	flags := bucketFlags{environment: env}
 	for flag, to := range map[string]*string{"nats-url": &flags.url, "bucket": &flags.name} {
 		if f := cmd.Flag(flag); f != nil {
 			*to = f.Value.String()
@@ -103,7 +100,7 @@ func keysOf(cmd *cobra.Command, getenv func(string) string, begun string) []stri
 		return nil
 	}
 	defer b.close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), env.propose)
 	defer cancel()
 	var keys []string
 	_ = b.read(ctx, jetstream.ConsumerConfig{ // what came before the error will do

@@ -10,7 +10,7 @@ import (
 // The users of testdata/deploy are those that setup permissions prints, behind an administrator.
 func TestDeployedUsers(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), streams{out: &out, err: &errs}, func(string) string { return "" }, []string{"setup", "permissions"}); code != 0 {
+	if code := callTool(t.Context(), streams{out: &out, err: &errs}, func(string) string { return "" }, []string{"setup", "permissions"}); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	const users = "  users: [\n"

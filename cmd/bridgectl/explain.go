@@ -20,9 +20,9 @@ import (
 	"bintubridge/subjects"
 )
 
-func newExplain(getenv func(string) string) *cobra.Command {
+func newExplain(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := sourceFlags{bucketFlags: bucketFlags{getenv: getenv}}
+	flags := sourceFlags{bucketFlags: bucketFlags{environment: env}}
 	var ask asking
 	cmd := &cobra.Command{
 		Use: "explain", Short: "Show why a request is let in or refused", Args: atMost(0),
@@ -173,14 +173,12 @@ func (a *asking) read(cmd *cobra.Command, flags *sourceFlags) (question, error) 
 // findEvent reads an event by its stream sequence, or looks for its id from the
 // newest events back.
 func findEvent(ctx context.Context, flags bucketFlags, which string) (*subjects.Event, error) {
-	js, nc, err := connect(flags.url, flags.getenv)
+	js, nc, err := connect(flags.url, flags.environment)
 	if err != nil {
 		return nil, err
 	}
 	defer nc.Close()
-	asking, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stream, err := js.Stream(asking, subjects.StreamEvents)
+	stream, err := js.Stream(ctx, subjects.StreamEvents)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
 	}
@@ -190,9 +188,7 @@ func findEvent(ctx context.Context, flags bucketFlags, which string) (*subjects.
 			return nil, err
 		}
 	}
-	reading, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	msg, err := stream.GetMsg(reading, seq)
+	msg, err := stream.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, fmt.Errorf("stream %s has no event %s", subjects.StreamEvents, shown(which))
 	}
@@ -228,7 +224,7 @@ func findID(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream
 
 // findIn looks for an id from one sequence to another, 0 when it is not there.
 func findIn(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, id string, from, to uint64) (uint64, error) {
-	setUp, cancel := context.WithTimeout(ctx, requestTimeout)
+	setUp, cancel := context.WithTimeout(ctx, patience(js)) // ctx's own end is that of the search
 	defer cancel()
 	consumer, err := stream.CreateConsumer(setUp, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
@@ -241,7 +237,7 @@ func findIn(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream
 		_ = stream.DeleteConsumer(context.WithoutCancel(ctx), consumer.CachedInfo().Name) // it ends by itself
 	}()
 	for last := from - 1; last < to; {
-		batch, err := consumer.Fetch(readBatch, jetstream.FetchMaxWait(requestTimeout))
+		batch, err := consumer.Fetch(readBatch, jetstream.FetchMaxWait(patience(js)))
 		if err != nil {
 			return 0, fmt.Errorf("look for event %s: %w", shown(id), err)
 		}

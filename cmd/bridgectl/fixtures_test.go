@@ -175,7 +175,7 @@ func TestReleasedFormats(t *testing.T) {
 func call(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := run(t.Context(), streams{&out, &errs}, func(string) string { return "" }, args)
+	code := callTool(t.Context(), streams{&out, &errs}, func(string) string { return "" }, args)
 	text := out.String() + errs.String()
 	if code != 0 {
 		text += fmt.Sprintf("exit code %d\n", code)

@@ -61,7 +61,7 @@ func awaitFleet(ctx context.Context, b *bucket, d time.Duration, revision uint64
 		list := arrivals(present)
 		return list, verdict(list, revision, b.name)
 	}
-	over := time.After(requestTimeout) // of the first look
+	over := time.After(patience(b.js)) // of the first look
 	for known := false; ; {
 		select {
 		case e, ok := <-watch.Updates():

@@ -80,6 +80,10 @@ func (b endedBucket) WatchAll(context.Context, ...jetstream.WatchOpt) (jetstream
 	return b.endedWatch, nil
 }
 
+func (w endedWatch) Options() jetstream.JetStreamOptions {
+	return jetstream.JetStreamOptions{DefaultTimeout: time.Minute}
+}
+
 func (w endedWatch) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
 func (w endedWatch) Stop() error                             { return nil }
 func (w endedWatch) Error() error                            { return nil }

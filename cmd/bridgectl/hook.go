@@ -83,8 +83,8 @@ func (h hook) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // reach says whether somebody listens there.
-func (h hook) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+func (h hook) reach(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	conn, err := h.dial(ctx)
 	if err != nil {

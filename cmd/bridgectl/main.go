@@ -12,12 +12,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
+	carryOut(environment{getenv: os.Getenv, connect: 3 * time.Second, request: 5 * time.Second, propose: 500 * time.Millisecond})
+}
+
+// carryOut runs the process's command line, and ends the process.
+func carryOut(env environment) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	code := run(ctx, streams{out: os.Stdout, err: os.Stderr}, os.Getenv, os.Args[1:])
+	code := run(ctx, streams{out: os.Stdout, err: os.Stderr}, env, os.Args[1:])
 	stop()
 	os.Exit(code)
 }

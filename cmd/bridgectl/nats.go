@@ -16,8 +16,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var connectTimeout = 3 * time.Second // tests have more patience
-
 // natsConfig is what the bridge's environment says of NATS: an outside server, or the embedded one
 // of a running bridge.
 type natsConfig struct {
@@ -26,9 +24,10 @@ type natsConfig struct {
 	Auth     natsenv.Auth
 }
 
-// connect returns a JetStream client for url, or for the server that the environment names.
-func connect(url string, getenv func(string) string, more ...nats.Option) (jetstream.JetStream, *nats.Conn, error) {
-	cfg, problems := settings.Load[natsConfig](getenv)
+// connect returns a JetStream client for url, or for the server that the environment names. A request of it
+// whose context has no deadline takes as long as the environment says.
+func connect(url string, env environment, more ...nats.Option) (jetstream.JetStream, *nats.Conn, error) {
+	cfg, problems := settings.Load[natsConfig](env.getenv)
 	auth, err := cfg.Auth.Options()
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, nil, err
@@ -36,19 +35,22 @@ func connect(url string, getenv func(string) string, more ...nats.Option) (jetst
 	nc, err := nats.Connect(cmp.Or(url, cfg.URL, "nats://"+cfg.Embedded), slices.Concat(auth, []nats.Option{
 		nats.Name("bridgectl"),
 		nats.CustomInboxPrefix(provision.InboxBridge), // what the bridge's user may subscribe to
-		nats.Timeout(connectTimeout),
+		nats.Timeout(env.connect),
 		nats.NoReconnect(), // what is not sent stays in the file
 	}, more)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot reach NATS: %w; set NATS_URL or --nats-url, or start the bridge that has the embedded server", err)
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(env.request))
 	if err != nil {
 		nc.Close()
 		return nil, nil, fmt.Errorf("NATS: %w", err)
 	}
 	return js, nc, nil
 }
+
+// patience is how long a request to NATS may take, of a client that connect made.
+func patience(js jetstream.JetStream) time.Duration { return js.Options().DefaultTimeout }
 
 // errNoAnswer is a fetch that brought nothing where there is something.
 var errNoAnswer = errors.New("no answer")

@@ -147,6 +147,6 @@ func runAs(t *testing.T, server *bridgetest.NATS, user string, args ...string) (
 	t.Helper()
 	environ := map[string]string{"NATS_URL": server.URL(), "NATS_USER": user, "NATS_PASSWORD": user}
 	var stdout, stderr bytes.Buffer
-	code = run(t.Context(), streams{out: &stdout, err: &stderr}, func(name string) string { return environ[name] }, args)
+	code = callTool(t.Context(), streams{out: &stdout, err: &stderr}, func(name string) string { return environ[name] }, args)
 	return code, stdout.String(), stderr.String()
 }

@@ -95,7 +95,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 	environ := map[string]string{"NATS_URL": server.URL()}
 	command := func(out, err io.Writer, args ...string) {
 		t.Helper()
-		if code := run(t.Context(), streams{out: out, err: err}, func(name string) string { return environ[name] }, args); code != 0 {
+		if code := callTool(t.Context(), streams{out: out, err: err}, func(name string) string { return environ[name] }, args); code != 0 {
 			t.Fatalf("%v: exit code %d", args, code)
 		}
 	}
@@ -173,7 +173,7 @@ func TestProgressOfAnEvening(t *testing.T) {
 	}{{nil, true}, {[]string{"-q"}, false}, {[]string{"-o", "json"}, false}} {
 		s := openScreen(t)
 		args := append([]string{"simulate", "--url", webhook.URL, "--duration", "1s", "--viewers", "1"}, test.args...)
-		if code := run(t.Context(), streams{out: io.Discard, err: s.File}, func(string) string { return "" }, args); code != 0 {
+		if code := callTool(t.Context(), streams{out: io.Discard, err: s.File}, func(string) string { return "" }, args); code != 0 {
 			t.Fatalf("%v: exit code %d: %s", args, code, s.all(t))
 		}
 		if text := s.all(t); strings.Contains(text, "\x1b") != test.shown {
@@ -191,7 +191,7 @@ func TestColourIsForTerminals(t *testing.T) {
 	for name, want := range map[string]bool{"": true, "1": false} {
 		s := openScreen(t)
 		environ := map[string]string{"NATS_URL": server.URL(), "NO_COLOR": name}
-		code := run(t.Context(), streams{out: s.File, err: io.Discard}, func(name string) string { return environ[name] }, []string{"tail", "--no-follow"})
+		code := callTool(t.Context(), streams{out: s.File, err: io.Discard}, func(name string) string { return environ[name] }, []string{"tail", "--no-follow"})
 		if text := s.all(t); code != 0 || !strings.Contains(text, "play") || strings.Contains(text, "\x1b[32m") != want {
 			t.Errorf("NO_COLOR=%s: exit code %d: %q", name, code, text)
 		}

@@ -20,7 +20,7 @@ import (
 // ackTimeout bounds the wait for one ack.
 const ackTimeout = 5 * time.Second
 
-func newRedrive(getenv func(string) string) *cobra.Command {
+func newRedrive(env environment) *cobra.Command {
 	output := formats("text", "json")
 	var file, url string
 	var ids []string
@@ -37,7 +37,7 @@ A redrive that was killed leaves FILE.redriving; the next one takes it in.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			box := &letterBox{path: file, wanted: file != ""}
 			if file == "" {
-				box.path = filepath.Join(dataDir(getenv), "dead-letters.jsonl")
+				box.path = filepath.Join(dataDir(env.getenv), "dead-letters.jsonl")
 			}
 			r := redriver{ids: ids, through: map[string]bool{}, result: redriven{Sent: []sent{}, Kept: []kept{}}}
 			empty, err := box.empty()
@@ -53,7 +53,7 @@ A redrive that was killed leaves FILE.redriving; the next one takes it in.`,
 			if empty {
 				return r.report(cmd, output.name)
 			}
-			js, nc, err := connect(url, getenv)
+			js, nc, err := connect(url, env)
 			if err != nil {
 				return err
 			}

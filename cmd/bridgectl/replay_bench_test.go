@@ -37,7 +37,7 @@ func replayEvent(i int, at time.Time) *nats.Msg {
 func fillEvents(b *testing.B, server *bridgetest.NATS, n int) {
 	b.Helper()
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	js, nc, err := connect(server.URL(), func(string) string { return "" })
+	js, nc, err := connect(server.URL(), patient(func(string) string { return "" }))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func BenchmarkReplay(b *testing.B) {
 	for b.Loop() {
 		var out, errs bytes.Buffer
 		args := []string{"rules", "replay", "--rules", dir, "--nats-url", server.URL(), "-o", "json"}
-		if code := run(b.Context(), streams{out: &out, err: &errs}, func(string) string { return "" }, args); code != exitOK {
+		if code := callTool(b.Context(), streams{out: &out, err: &errs}, func(string) string { return "" }, args); code != exitOK {
 			b.Fatal(errs.String())
 		}
 		var got replayed

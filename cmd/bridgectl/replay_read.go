@@ -27,15 +27,13 @@ type replayPart struct{ from, to uint64 }
 // replayParts shares the events since a time out to n readers. There are none
 // when nothing was recorded since.
 func replayParts(ctx context.Context, js jetstream.JetStream, since time.Time, n uint64) ([]replayPart, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	stream, err := js.Stream(ctx, subjects.StreamEvents)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
 	}
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since, HeadersOnly: true,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: requestTimeout,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: patience(js),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", subjects.StreamEvents, unanswered(js, err))
@@ -43,7 +41,7 @@ func replayParts(ctx context.Context, js jetstream.JetStream, since time.Time, n
 	if consumer.CachedInfo().NumPending == 0 {
 		return nil, nil
 	}
-	msg, err := consumer.Next(jetstream.FetchMaxWait(requestTimeout))
+	msg, err := consumer.Next(jetstream.FetchMaxWait(patience(js)))
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: first event: %w", subjects.StreamEvents, err)
 	}
@@ -63,9 +61,7 @@ func replayParts(ctx context.Context, js jetstream.JetStream, since time.Time, n
 // an error when one is lost on the way; those that the stream does not have any more
 // are not missed.
 func readPart(ctx context.Context, js jetstream.JetStream, part replayPart, each func(subject string, data []byte)) error {
-	setUp, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	consumer, err := js.CreateConsumer(setUp, subjects.StreamEvents, jetstream.ConsumerConfig{
+	consumer, err := js.CreateConsumer(ctx, subjects.StreamEvents, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: part.from,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: replaySilence,
 	})
@@ -84,9 +80,7 @@ func readPart(ctx context.Context, js jetstream.JetStream, part replayPart, each
 	defer func() {
 		reading.Stop()
 		<-reading.Closed()
-		cleanUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-		defer cancel()
-		_ = js.DeleteConsumer(cleanUp, subjects.StreamEvents, consumer.CachedInfo().Name) // it ends by itself
+		_ = js.DeleteConsumer(context.WithoutCancel(ctx), subjects.StreamEvents, consumer.CachedInfo().Name) // it ends by itself
 	}()
 	select {
 	case err := <-r.ended:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +17,14 @@ const (
 	exitProblem = 1 // something is wrong with what was looked at, or the command failed
 	exitUsage   = 2 // the command line is wrong
 )
+
+// environment is what a command is called in: the variables, and how long others may take.
+type environment struct {
+	getenv  func(string) string
+	connect time.Duration // to reach a server
+	request time.Duration // for each answer of NATS
+	propose time.Duration // to connect for a completion, and as long again for each answer
+}
 
 // streams are where a command writes: results to out, what is for the operator
 // alone to err.
@@ -30,8 +39,8 @@ func (e usageError) Unwrap() error { return e.error }
 
 // run carries out the command line and returns the exit code. Each error is
 // printed here and nowhere else.
-func run(ctx context.Context, s streams, getenv func(string) string, args []string) int {
-	root := newRoot(getenv)
+func run(ctx context.Context, s streams, env environment, args []string) int {
+	root := newRoot(env)
 	out := &failing{Writer: s.out}
 	root.SetOut(out)
 	root.SetErr(s.err)
@@ -50,7 +59,7 @@ func run(ctx context.Context, s streams, getenv func(string) string, args []stri
 	return exitProblem
 }
 
-func newRoot(getenv func(string) string) *cobra.Command {
+func newRoot(env environment) *cobra.Command {
 	root := newGroup("bridgectl", "The operator's tool of the bintu bridge", `
 Exit codes: 0 all is well, 1 a problem was found or the command failed, 2 the
 command line is wrong. The folder and NATS are those of the bridge when its
@@ -70,10 +79,10 @@ and completion have a form of their own, asyncapi is JSON anyway.
 inspect, verify and export only read, and may be used while the bridge runs.
 repair needs a stopped bridge. redrive needs NATS, which with the embedded server
 means a running bridge.`)
-	spool.AddCommand(newInspect(getenv), newVerify(getenv), newRepair(getenv), newExport(getenv), newRedrive(getenv))
-	root.AddCommand(newSetup(getenv), newRules(getenv), newExplain(getenv), newStatus(getenv), newTail(getenv), spool, newToken(getenv),
-		newWebhook(getenv), newSimulate(getenv), newAsyncAPI(), newVersion(), newBench(), newBenchServe(), newCompletion())
-	addCompletions(root, getenv)
+	spool.AddCommand(newInspect(env.getenv), newVerify(env.getenv), newRepair(env.getenv), newExport(env.getenv), newRedrive(env))
+	root.AddCommand(newSetup(env), newRules(env), newExplain(env), newStatus(env), newTail(env), spool, newToken(env.getenv),
+		newWebhook(env.getenv), newSimulate(env), newAsyncAPI(), newVersion(), newBench(), newBenchServe(), newCompletion())
+	addCompletions(root, env)
 	return root
 }
 

@@ -14,15 +14,15 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRules(getenv func(string) string) *cobra.Command {
+func newRules(env environment) *cobra.Command {
 	rules := newGroup("rules", "Push, look at, check and replay rule documents", `
 One key of the KV bucket is one document. What writes compiles first, shows what
 changes, and writes only if nobody else has written meanwhile.`)
 	rules.AddCommand(
-		newRulesPut(getenv), newRulesGet(getenv), newRulesLs(getenv), newRulesRm(getenv), newRulesEdit(getenv),
-		newRulesHistory(getenv), newRulesRollback(getenv), newRulesStatus(getenv),
-		newRulesImport(getenv), newRulesExport(getenv),
-		newRulesLint(getenv), newRulesTest(getenv), newRulesReplay(getenv),
+		newRulesPut(env), newRulesGet(env), newRulesLs(env), newRulesRm(env), newRulesEdit(env),
+		newRulesHistory(env), newRulesRollback(env), newRulesStatus(env),
+		newRulesImport(env), newRulesExport(env),
+		newRulesLint(env), newRulesTest(env), newRulesReplay(env),
 	)
 	return rules
 }

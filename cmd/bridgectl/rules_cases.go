@@ -53,9 +53,9 @@ var goTypes = regexp.MustCompile(` in type main\.\w+`)
 
 const maxCases = 16 << 20 // bytes of one file
 
-func newRulesTest(getenv func(string) string) *cobra.Command {
+func newRulesTest(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := sourceFlags{bucketFlags: bucketFlags{getenv: getenv}}
+	flags := sourceFlags{bucketFlags: bucketFlags{environment: env}}
 	cmd := &cobra.Command{
 		Use: "test CASES.yaml|json...", Short: "Check that requests are decided as expected", Args: wanted(cobra.MinimumNArgs(1)),
 		Long: `Decides the requests of each file by documents of folders and files (--rules), or by the live

@@ -16,8 +16,8 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRulesEdit(getenv func(string) string) *cobra.Command {
-	flags := bucketFlags{getenv: getenv}
+func newRulesEdit(env environment) *cobra.Command {
+	flags := bucketFlags{environment: env}
 	p := push{}
 	cmd := &cobra.Command{
 		Use: "edit KEY", Short: "Edit a document in $VISUAL or $EDITOR", Args: exactly(1),
@@ -38,7 +38,7 @@ was not pushed is kept in a file, which is named.`,
 				return err
 			}
 			p.bucket, p.out = b, cmd.OutOrStdout()
-			e := editing{cmd: cmd, key: args[0], editor: cmp.Or(getenv("VISUAL"), getenv("EDITOR"), "vi")}
+			e := editing{cmd: cmd, key: args[0], editor: cmp.Or(env.getenv("VISUAL"), env.getenv("EDITOR"), "vi")}
 			return e.run(cmd.Context(), old, &p)
 		},
 	}

@@ -106,9 +106,9 @@ func readFileOf(key, path string) (ruleFile, error) {
 	return ruleFile{key: key, path: path, data: data}, nil
 }
 
-func newRulesExport(getenv func(string) string) *cobra.Command {
+func newRulesExport(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	var dryRun, prune bool
 	cmd := &cobra.Command{
 		Use: "export DIR", Short: "Write each document to a file", Args: exactly(1),

@@ -51,9 +51,9 @@ func compileEntry(e *entry) (*decide.Document, error) {
 	return decide.Compile(e.key, e.data)
 }
 
-func newRulesGet(getenv func(string) string) *cobra.Command {
+func newRulesGet(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	var revision uint64
 	cmd := &cobra.Command{
 		Use: "get KEY", Short: "Print a document", Args: exactly(1),

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRulesHistory(getenv func(string) string) *cobra.Command {
+func newRulesHistory(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	cmd := &cobra.Command{
 		Use: "history KEY", Short: "List the versions of a document", Args: exactly(1),
 		Long: `Lists the versions of a key that the bucket keeps, the oldest first, deletes too.

@@ -11,9 +11,9 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRulesImport(getenv func(string) string) *cobra.Command {
+func newRulesImport(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	im := folderImport{}
 	var yes bool
 	cmd := &cobra.Command{

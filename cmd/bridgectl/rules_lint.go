@@ -11,9 +11,9 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRulesLint(getenv func(string) string) *cobra.Command {
+func newRulesLint(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := sourceFlags{bucketFlags: bucketFlags{getenv: getenv}}
+	flags := sourceFlags{bucketFlags: bucketFlags{environment: env}}
 	var strict bool
 	cmd := &cobra.Command{
 		Use: "lint [DIR|FILE...]", Short: "Warn of rules that are most likely mistakes",

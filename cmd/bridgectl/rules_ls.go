@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRulesLs(getenv func(string) string) *cobra.Command {
+func newRulesLs(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List the documents", Args: atMost(0),
 		Long: `Lists the keys of the bucket with revision, number of rules, age, when their TTL

@@ -6,9 +6,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRulesPut(getenv func(string) string) *cobra.Command {
+func newRulesPut(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	p := push{}
 	var revision uint64
 	cmd := &cobra.Command{

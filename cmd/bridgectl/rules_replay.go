@@ -17,9 +17,9 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRulesReplay(getenv func(string) string) *cobra.Command {
+func newRulesReplay(env environment) *cobra.Command {
 	output := formats("text", "json")
-	r := replay{flags: sourceFlags{bucketFlags: bucketFlags{getenv: getenv}}}
+	r := replay{flags: sourceFlags{bucketFlags: bucketFlags{environment: env}}}
 	var since time.Duration
 	var dialect string
 	var failOn uint64
@@ -41,7 +41,7 @@ depends on one, the event is undecidable: counted, and not guessed.`,
 				return usageError{errors.New("--since: want a time, as 24h")}
 			}
 			var err error
-			if r.dialect, err = dialectOf(dialect, getenv); err != nil {
+			if r.dialect, err = dialectOf(dialect, env.getenv); err != nil {
 				return err
 			}
 			r.since = time.Now().Add(-since)
@@ -104,7 +104,7 @@ func (r *replay) run(cmd *cobra.Command, output *format) (*replayed, error) {
 	// An event lives for a microsecond: rare collections are worth their memory.
 	defer debug.SetGCPercent(debug.SetGCPercent(replayGCPercent))
 	began := time.Now()
-	js, nc, err := connect(r.flags.url, r.flags.getenv)
+	js, nc, err := connect(r.flags.url, r.flags.environment)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func firstCause(failures []error) error {
 }
 
 func (r *replay) read(ctx context.Context, part replayPart, t *tally) error {
-	js, nc, err := connect(r.flags.url, r.flags.getenv)
+	js, nc, err := connect(r.flags.url, r.flags.environment)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRulesRm(getenv func(string) string) *cobra.Command {
+func newRulesRm(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	p := push{}
 	var yes bool
 	cmd := &cobra.Command{

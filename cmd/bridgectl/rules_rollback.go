@@ -11,9 +11,9 @@ import (
 	"bintubridge/bridge/decide"
 )
 
-func newRulesRollback(getenv func(string) string) *cobra.Command {
+func newRulesRollback(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	p := push{}
 	var to uint64
 	cmd := &cobra.Command{

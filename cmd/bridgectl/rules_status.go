@@ -20,9 +20,9 @@ type rollout struct {
 	Bridges  []arrival    `json:"bridges"`
 }
 
-func newRulesStatus(getenv func(string) string) *cobra.Command {
+func newRulesStatus(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which bridge runs which revision", Args: atMost(0),
 		Long: `Shows the newest revision of the bucket, the documents in it that do not compile,

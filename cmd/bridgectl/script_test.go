@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,11 +23,20 @@ import (
 // A machine that stands still for seconds is no failure of the tool, neither in the tests nor in the
 // program that scripts run. Some tests wait until a request has no answer, and no script does.
 func TestMain(m *testing.M) {
-	connectTimeout, completionTimeout = bridgetest.Timeout, bridgetest.Timeout
 	testscript.Main(leakChecked{m}, map[string]func(){"bridgectl": func() {
-		requestTimeout = bridgetest.Timeout
-		main()
+		env := patient(os.Getenv)
+		env.request = bridgetest.Timeout
+		carryOut(env)
 	}})
+}
+
+func patient(getenv func(string) string) environment {
+	return environment{getenv: getenv, connect: bridgetest.Timeout, request: 5 * time.Second, propose: bridgetest.Timeout}
+}
+
+// callTool carries out a command line in this process.
+func callTool(ctx context.Context, s streams, getenv func(string) string, args []string) int {
+	return run(ctx, s, patient(getenv), args)
 }
 
 // leakChecked fails a run of the tests that leaves goroutines behind.

@@ -24,9 +24,9 @@ type drift struct {
 	Want   string `json:"want"`
 }
 
-func newSetup(getenv func(string) string) *cobra.Command {
+func newSetup(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	var check bool
 	var replicas int
 	cmd := &cobra.Command{
@@ -46,7 +46,7 @@ commands" what setup stands for in commands of the nats tool.`,
 			if !check {
 				opts.Mode = provision.Auto
 			}
-			js, nc, err := connect(flags.url, getenv)
+			js, nc, err := connect(flags.url, env)
 			if err != nil {
 				return err
 			}
@@ -76,7 +76,7 @@ commands" what setup stands for in commands of the nats tool.`,
 	cmd.Flags().BoolVar(&check, "check", false, "make nothing, only look")
 	cmd.Flags().IntVar(&replicas, "replicas", 1, "servers that keep each stream and bucket, 1 to 5")
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
-	cmd.AddCommand(newSetupPermissions(getenv), newSetupCommands(getenv))
+	cmd.AddCommand(newSetupPermissions(env), newSetupCommands(env))
 	return cmd
 }
 
@@ -103,9 +103,9 @@ func printSetup(w io.Writer, r setupResult, whole bool) {
 	}
 }
 
-func newSetupCommands(getenv func(string) string) *cobra.Command {
+func newSetupCommands(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	var replicas int
 	cmd := &cobra.Command{
 		Use: "commands", Short: "Print the commands of the nats tool that setup stands for", Args: exactly(0),

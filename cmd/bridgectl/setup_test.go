@@ -23,7 +23,7 @@ func TestSetupCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(t.Context(), streams{out: &out, err: io.Discard}, func(string) string { return "" }, []string{"setup", "commands"}); code != 0 {
+	if code := callTool(t.Context(), streams{out: &out, err: io.Discard}, func(string) string { return "" }, []string{"setup", "commands"}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

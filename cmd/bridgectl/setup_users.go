@@ -29,9 +29,9 @@ type userFlags struct {
 	check            bool
 }
 
-func newSetupPermissions(getenv func(string) string) *cobra.Command {
+func newSetupPermissions(env environment) *cobra.Command {
 	output := formats("text", "json")
-	f := userFlags{bucketFlags: bucketFlags{getenv: getenv}}
+	f := userFlags{bucketFlags: bucketFlags{environment: env}}
 	cmd := &cobra.Command{
 		Use: "permissions [" + strings.Join(roles, "|") + "]...", Short: "Print users of NATS that may do what they need and nothing else",
 		ValidArgs: roles, Args: wanted(cobra.OnlyValidArgs),

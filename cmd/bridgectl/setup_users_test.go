@@ -33,7 +33,7 @@ func printedUsers(t *testing.T, args ...string) []bridgetest.User {
 	t.Helper()
 	var out, errs bytes.Buffer
 	none := func(string) string { return "" }
-	if code := run(t.Context(), streams{out: &out, err: &errs}, none, append([]string{"setup", "permissions"}, args...)); code != 0 {
+	if code := callTool(t.Context(), streams{out: &out, err: &errs}, none, append([]string{"setup", "permissions"}, args...)); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	for _, role := range roles {

@@ -30,7 +30,7 @@ type simulateFlags struct {
 	opts               evening.Options
 }
 
-func newSimulate(getenv func(string) string) *cobra.Command {
+func newSimulate(env environment) *cobra.Command {
 	output := formats("text", "json")
 	var f simulateFlags
 	cmd := &cobra.Command{
@@ -58,12 +58,12 @@ The URL is that of the bridge's environment (BRIDGE_LISTEN, BRIDGE_HOOK_PATH,
 BRIDGE_HOOK_SECRETS, BRIDGE_TLS_CERT), or --url; its path is never shown. SSL_CERT_FILE
 names a certificate to trust. An interrupt ends the evening: everybody leaves.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sim, err := f.simulation(getenv)
+			sim, err := f.simulation(env.getenv)
 			if err != nil {
 				return err
 			}
 			sim.progress = progressTerminal(cmd, output, false)
-			if err := sim.hook.reach(cmd.Context()); err != nil {
+			if err := sim.hook.reach(cmd.Context(), env.connect); err != nil {
 				return err
 			}
 			s := sim.run(cmd.Context())

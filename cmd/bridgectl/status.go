@@ -11,9 +11,9 @@ import (
 	"bintubridge/subjects"
 )
 
-func newStatus(getenv func(string) string) *cobra.Command {
+func newStatus(env environment) *cobra.Command {
 	output := formats("text", "json")
-	flags := bucketFlags{getenv: getenv}
+	flags := bucketFlags{environment: env}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the bridges that run", Args: atMost(0),
 		Long: `Shows what each running bridge says of itself in KV bridges: version, revision and

@@ -28,7 +28,7 @@ const (
 	maxTailLast = 100_000        // lines kept for -n
 )
 
-func newTail(getenv func(string) string) *cobra.Command {
+func newTail(env environment) *cobra.Command {
 	output := formats("text", "json")
 	var f tailFlags
 	cmd := &cobra.Command{
@@ -46,8 +46,8 @@ It is coloured on a terminal, unless NO_COLOR is set.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			p := tailPrinter{out: out, json: output.name == "json", colour: getenv("NO_COLOR") == "" && terminal(out) != nil}
-			return f.run(cmd.Context(), getenv, p, cmd.ErrOrStderr())
+			p := tailPrinter{out: out, json: output.name == "json", colour: env.getenv("NO_COLOR") == "" && terminal(out) != nil}
+			return f.run(cmd.Context(), env, p, cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
@@ -75,13 +75,13 @@ func (f *tailFlags) check() error {
 
 // run shows what is there and what comes, until ctx ends, and says on errs when NATS goes
 // away and comes back.
-func (f *tailFlags) run(ctx context.Context, getenv func(string) string, p tailPrinter, errs io.Writer) error {
+func (f *tailFlags) run(ctx context.Context, env environment, p tailPrinter, errs io.Writer) error {
 	contact := make(chan string, 16)
 	var more []nats.Option
 	if !f.noFollow {
 		more = lasting(contact)
 	}
-	js, nc, err := connect(f.url, getenv, more...)
+	js, nc, err := connect(f.url, env, more...)
 	if err != nil {
 		return err
 	}
@@ -223,8 +223,6 @@ type tailSource struct {
 }
 
 func openTail(ctx context.Context, js jetstream.JetStream, stream string, since time.Duration) (*tailSource, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	from, err := js.Stream(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream, err)

@@ -28,7 +28,7 @@ func startTail(t *testing.T, server *bridgetest.NATS, args ...string) (lines *bu
 	var errs strings.Builder
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, streams{out: w, err: &errs}, func(string) string { return "" }, append([]string{"tail", "--nats-url", server.URL()}, args...))
+		ended <- callTool(ctx, streams{out: w, err: &errs}, func(string) string { return "" }, append([]string{"tail", "--nats-url", server.URL()}, args...))
 		w.CloseWithError(io.EOF)
 	}()
 	return bufio.NewReader(r), func() int {
@@ -102,7 +102,7 @@ func TestTailEndsWithItsReader(t *testing.T) {
 	r, w := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(t.Context(), streams{out: w, err: io.Discard}, func(string) string { return "" }, []string{"tail", "--since", "1h", "--nats-url", server.URL()})
+		ended <- callTool(t.Context(), streams{out: w, err: io.Discard}, func(string) string { return "" }, []string{"tail", "--since", "1h", "--nats-url", server.URL()})
 	}()
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)

@@ -46,8 +46,6 @@ func (b *bucket) ttlHint(err error) error {
 // ttlWarning compares the TTL that was asked for with what the server made of it, of
 // the version at a revision: "" when that will end when it should.
 func (b *bucket) ttlWarning(ctx context.Context, revision uint64, asked time.Duration) string {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	msg, err := b.stream.GetMsg(ctx, revision)
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // over already, or replaced
 		return ""
