@@ -32,7 +32,7 @@ func (c Config) Check() []error {
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
 	if err := natsenv.CheckURL(c.NATSURL); err != nil {
-		problems = append(problems, err)
+		add("NATS_URL: %w", err)
 	}
 	if c.NATSURL == "" && (c.NATS.Creds != "" || c.NATS.NKey != "" || c.NATS.CA != "" || c.NATS.Cert != "") {
 		add("NATS_URL is empty, which starts the embedded server: NATS_CREDS, NATS_NKEY, NATS_CA and NATS_CERT are for outside ones; set NATS_URL, or none of them")

@@ -24,9 +24,20 @@ type natsConfig struct {
 	Auth     natsenv.Auth
 }
 
+// Check implements settings.Checker.
+func (c natsConfig) Check() []error {
+	if err := natsenv.CheckURL(c.URL); err != nil {
+		return []error{fmt.Errorf("NATS_URL: %w", err)}
+	}
+	return nil
+}
+
 // connect returns a JetStream client for url, or for the server that the environment names. A request of it
 // whose context has no deadline takes as long as the environment says.
 func connect(url string, env environment, more ...nats.Option) (jetstream.JetStream, *nats.Conn, error) {
+	if err := natsenv.CheckURL(url); err != nil {
+		return nil, nil, usageError{fmt.Errorf("--nats-url: %w", err)}
+	}
 	cfg, problems := settings.Load[natsConfig](env.getenv)
 	auth, err := cfg.Auth.Options()
 	if err := errors.Join(append(problems, err)...); err != nil {

@@ -20,7 +20,7 @@ type natsConfig struct {
 // Check implements settings.Checker.
 func (c natsConfig) Check() []error {
 	if err := natsenv.CheckURL(c.URL); err != nil {
-		return []error{err}
+		return []error{fmt.Errorf("NATS_URL: %w", err)}
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func CheckURL(list string) error {
 	}
 	for i, text := range strings.Split(list, ",") {
 		if err := checkServer(strings.TrimSpace(text)); err != nil {
-			return fmt.Errorf("NATS_URL: server %d %w", i+1, err)
+			return fmt.Errorf("server %d %w", i+1, err)
 		}
 	}
 	return nil
