@@ -158,7 +158,7 @@ func apiKey(getenv func(string) string) (string, error) {
 
 func (f *apiFlags) endpoint() (string, error) {
 	u, err := url.Parse(f.api)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return "", usageError{errors.New("--api: want https://HOST; the key is sent there")}
 	}
 	return strings.TrimSuffix(u.String(), "/") + registerPath, nil
@@ -190,6 +190,7 @@ func (f *apiFlags) register(ctx context.Context, key string, target *url.URL) er
 	if err != nil {
 		return err
 	}
+	hide := func(text string) string { return withoutSecrets(text, key, target) }
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, endpoint, bytes.NewReader(body))
@@ -204,14 +205,14 @@ func (f *apiFlags) register(ctx context.Context, key string, target *url.URL) er
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return f.unreached(ctx, err)
+		return f.unreached(ctx, err, hide)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAPIAnswer))
 	if err != nil && resp.StatusCode/100 == 2 {
-		return f.unreached(ctx, err)
+		return f.unreached(ctx, err, hide)
 	}
-	return verdictOfAPI(resp.StatusCode, withoutSecrets(string(answer), key, target))
+	return verdictOfAPI(resp.StatusCode, hide(string(answer)))
 }
 
 // withoutSecrets takes out of a server's text what it may repeat: the key, and the parts of
@@ -227,7 +228,9 @@ func withoutSecrets(text, key string, target *url.URL) string {
 	return strings.NewReplacer(hidden...).Replace(text)
 }
 
-func (f *apiFlags) unreached(ctx context.Context, err error) error {
+// unreached says why there is no answer. What hide takes out may be in the error: it quotes an answer that
+// is no HTTP.
+func (f *apiFlags) unreached(ctx context.Context, err error, hide func(string) string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("bintu's API did not answer within %s: the URL may be registered or not; try again", f.timeout)
 	}
@@ -235,7 +238,7 @@ func (f *apiFlags) unreached(ctx context.Context, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("cannot reach bintu's API: %w", err)
+	return fmt.Errorf("cannot reach bintu's API: %s", hide(err.Error()))
 }
 
 // verdictOfAPI says what an answer means. The text is the server's.

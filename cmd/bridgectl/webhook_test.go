@@ -15,13 +15,22 @@ import (
 )
 
 // fakeAPI runs a server in the place of bintu's API to the end of the script. $API is where it is; the first
-// element of the path says how it answers: a status, or slow. What it gets is in api.log.
+// element of the path says how it answers: a status, slow, or torn. What it gets is in api.log.
 func fakeAPI(ts *testscript.TestScript, _ bool, _ []string) {
 	path := ts.MkAbs("api.log")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body) // what is missing differs
 		if strings.HasPrefix(r.URL.Path, "/slow/") {
 			<-r.Context().Done()
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/torn/") {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.Header.Get("X-Bintu-Apikey")) // seen by its effect
+			_ = conn.Close()
 			return
 		}
 		line := fmt.Sprintf("%s %s %s %s %s\n", r.Method, r.URL.Path, r.Header.Get("Content-Type"), r.Header.Get("X-Bintu-Apikey"), body)
