@@ -99,27 +99,29 @@ func TestRulesWithTheLeastPermissions(t *testing.T) {
 	}
 }
 
-// Whatever explain may not do to find an event, it says so.
-func TestExplainNamesThePermission(t *testing.T) {
-	steps := []struct{ missing, event string }{
-		{"$JS.API.STREAM.INFO.EVENTS", "1"},
-		{"$JS.API.DIRECT.GET.EVENTS", "1"},
-		{"$JS.API.CONSUMER.CREATE.EVENTS.>", "e-2"},
-		{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.*", "e-2"},
+// Whatever explain and tail may not do to find events, they say so.
+func TestEventsNameThePermission(t *testing.T) {
+	steps := []struct{ missing, command string }{
+		{"$JS.API.STREAM.INFO.EVENTS", "explain --event 1"},
+		{"$JS.API.DIRECT.GET.EVENTS", "explain --event 1"},
+		{"$JS.API.CONSUMER.CREATE.EVENTS.>", "explain --event e-2"},
+		{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.*", "explain --event e-2"},
+		{"$JS.API.STREAM.INFO.EVENTS", "tail --no-follow"},
+		{"$JS.API.CONSUMER.CREATE.EVENTS.>", "tail --no-follow"},
 	}
 	var users []bridgetest.User
-	for _, step := range steps {
-		without := slices.DeleteFunc(slices.Clone(eventUser), func(subject string) bool { return subject == step.missing })
-		users = append(users, bridgetest.User{Name: step.missing, Publish: without, Subscribe: inbox})
+	for _, missing := range eventUser {
+		without := slices.DeleteFunc(slices.Clone(eventUser), func(subject string) bool { return subject == missing })
+		users = append(users, bridgetest.User{Name: missing, Publish: without, Subscribe: inbox})
 	}
 	server := startFor(t, users...)
 	if _, err := server.JetStream().Publish(t.Context(), "stream.play", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range steps {
-		t.Run("without "+step.missing, func(t *testing.T) {
+		t.Run(step.command+" without "+step.missing, func(t *testing.T) {
 			t.Parallel()
-			code, out, errs := runAs(t, server, step.missing, "explain", "--event", step.event)
+			code, out, errs := runAs(t, server, step.missing, strings.Fields(step.command)...)
 			if code != 1 || !strings.Contains(errs, violation(step.missing)) {
 				t.Errorf("exit code %d, want 1 with %q: %s%s", code, violation(step.missing), out, errs)
 			}

@@ -225,7 +225,7 @@ type tailSource struct {
 func openTail(ctx context.Context, js jetstream.JetStream, stream string, since time.Duration) (*tailSource, error) {
 	from, err := js.Stream(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", stream, err)
+		return nil, fmt.Errorf("stream %s: %w", stream, unanswered(js, err))
 	}
 	// By its sequence and not as "new": a reader that lost NATS before its first message would
 	// begin behind those that came meanwhile.
@@ -236,7 +236,7 @@ func openTail(ctx context.Context, js jetstream.JetStream, stream string, since 
 	}
 	consumer, err := js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", stream, err)
+		return nil, fmt.Errorf("stream %s: %w", stream, unanswered(js, err))
 	}
 	s := &tailSource{stream: stream, pending: consumer.CachedInfo().NumPending}
 	if s.messages, err = consumer.Messages(); err != nil {
