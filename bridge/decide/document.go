@@ -55,7 +55,9 @@ func Compile(key string, data []byte) (*Document, error) {
 		return nil, err
 	}
 	doc.key, doc.source = key, c.text
-	doc.join()
+	if len(doc.rules) > 0 {
+		doc.key = doc.rules[0].name[:len(key)] // one text less to keep
+	}
 	if c.hasShadow {
 		doc.rules, doc.shadow = splitShadow(doc.key, doc.rules)
 	}
@@ -77,21 +79,6 @@ func newDocument(n int) *Document {
 		return &d.Document
 	}
 	return &Document{rules: make([]rule, n)}
-}
-
-// join makes the document's texts parts of each other where it can, so that they
-// are fewer: its key is in the name of its first rule, and the name of a rule that
-// has nothing else of the source stands before that.
-func (d *Document) join() {
-	if len(d.rules) == 0 {
-		return
-	}
-	first := &d.rules[0]
-	if len(d.rules) == 1 && first.more == nil {
-		text, n := first.name+d.source, len(first.name)
-		first.name, d.source = text[:n], text[n:]
-	}
-	d.key = first.name[:len(d.key)]
 }
 
 // compiler reads one document.

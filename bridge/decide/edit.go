@@ -2,6 +2,8 @@ package decide
 
 import (
 	"hash/maphash"
+
+	"bintubridge/bridge/packed"
 )
 
 // Edit makes a new table out of another by exchanging documents. It costs what
@@ -11,12 +13,14 @@ type Edit struct {
 	table  Table
 	shadow *Edit // of the shadow rules; nil: unchanged
 	owner  *owner
+	packed *packed.Owner
 	spots  []spot // of the rule at hand; its memory serves the next
+	bytes  []byte // likewise
 }
 
 // Edit starts to change the table. The table itself stays as it is.
 func (t *Table) Edit() *Edit {
-	e := &Edit{table: *t, owner: new(owner)}
+	e := &Edit{table: *t, owner: new(owner), packed: new(packed.Owner)}
 	if e.table.keys == (keys{}) {
 		seed := maphash.MakeSeed()
 		e.table.keys = keys{seed: seed, salt: prefixHash(maphash.String(seed, "prefix"))}
@@ -25,8 +29,8 @@ func (t *Table) Edit() *Edit {
 }
 
 // Replace takes the old document out and puts the new one in. Old is nil when
-// there was none, and else is the very document that was put in; doc is nil when
-// it is removed.
+// there was none, and else was compiled of the same text for the same key as the one
+// that was put in; doc is nil when it is removed.
 func (e *Edit) Replace(old, doc *Document) {
 	e.replaceShadow(old, doc)
 	if old != nil {
@@ -48,7 +52,7 @@ func (e *Edit) Replace(old, doc *Document) {
 func (e *Edit) Table(revision uint64) *Table {
 	e.table.revision = revision
 	e.table.shadow = e.shadowTable()
-	e.owner, e.shadow = new(owner), nil
+	e.owner, e.packed, e.shadow = new(owner), new(packed.Owner), nil
 	t := e.table
 	return &t
 }
@@ -69,6 +73,9 @@ func (e *Edit) indexes(r *rule, change func(*index, *rule)) {
 const enough = 8
 
 func (e *Edit) add(x *index, r *rule) {
+	if r.bare() && e.addBare(x, r) {
+		return
+	}
 	var best, last home
 	fewest := -1
 	for home := range r.homes {
@@ -92,6 +99,9 @@ func (e *Edit) add(x *index, r *rule) {
 }
 
 func (e *Edit) remove(x *index, r *rule) {
+	if r.bare() && e.removeBare(x, r) {
+		return
+	}
 	for home := range r.homes {
 		e.spots = r.spots(e.spots[:0], e.table.keys, home)
 		if !e.find(x, &e.spots[0]) {

@@ -45,6 +45,9 @@ func (m *editMachine) Edit(t *rapid.T) {
 	for range rapid.IntRange(1, 4).Draw(t, "changes") {
 		key := fmt.Sprintf("doc%d", rapid.IntRange(0, 5).Draw(t, "document"))
 		old := m.docs[key]
+		if old != nil && rapid.Bool().Draw(t, "old one compiled again?") {
+			old = mustCompile(t, key, old.Source())
+		}
 		if rapid.IntRange(0, 3).Draw(t, "delete?") == 0 {
 			edit.Replace(old, nil)
 			delete(m.docs, key)
@@ -82,7 +85,7 @@ func (m *editMachine) Empty(t *rapid.T) {
 		indexes = append(indexes, &edit.shadow.table.starting, &edit.shadow.table.running)
 	}
 	for _, x := range indexes {
-		if x.names.trie.count+x.prefixes.trie.count+x.grams.trie.count+x.values.count+x.fields.len()+x.absent.len()+x.apps.count+len(x.rest)+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.addrs != nil {
+		if x.bare.Len()+x.names.trie.count+x.prefixes.trie.count+x.grams.trie.count+x.values.count+x.fields.len()+x.absent.len()+x.apps.count+len(x.rest)+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.addrs != nil {
 			t.Fatalf("left after all was deleted: %+v", x)
 		}
 		for part, reach := range x.reach {

@@ -74,7 +74,7 @@ func (c Considered) compare(other Considered) int {
 // explain runs the search, and tells of every rule that it looked at or, because
 // nothing could come of it any more, did not.
 func (t *Table) explain(s *search) []Considered {
-	told := trail{considered: []Considered{}, seen: map[candidate]bool{}}
+	told := trail{considered: []Considered{}, seen: map[candidate]bool{}, bare: map[string]*rule{}}
 	s.trail = &told
 	t.index(s.in.Call).visit(s, t.keys)
 	told.others = true
@@ -89,7 +89,8 @@ func (t *Table) explain(s *search) []Considered {
 type trail struct {
 	considered []Considered
 	seen       map[candidate]bool
-	others     bool // tell of those that were not seen, each for itself
+	bare       map[string]*rule // those that stand in the table as bytes, by name
+	others     bool             // tell of those that were not seen, each for itself
 }
 
 // offered checks a candidate as the search would, and notes what came of it.

@@ -15,7 +15,7 @@ type home struct {
 // one.
 func (r *rule) homes(yield func(home) bool) {
 	if r.more == nil {
-		if r.streamLen > 0 {
+		if r.stream != "" {
 			yield(home{part: partName})
 		} else {
 			yield(home{part: partRest})
@@ -146,12 +146,12 @@ func (r *rule) spots(list []spot, keys keys, h home) []spot {
 
 func (r *rule) nameSpots(list []spot, keys keys) []spot {
 	at := spot{part: partName, candidate: newCandidate(r, anyGlob)}
-	if r.streamLen > 0 {
-		at.key = keys.of(string(r.stream[:r.streamLen]))
+	if r.stream != "" {
+		at.key = uint32(keys.ofName(r.stream))
 		return append(list, at)
 	}
 	for _, stream := range r.more.streams {
-		at.key = keys.of(stream)
+		at.key = uint32(keys.ofName(stream))
 		list = append(list, at)
 	}
 	for i := range r.more.globs {

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 
+	"bintubridge/bridge/packed"
+
 	"github.com/gaissmai/bart"
 )
 
@@ -13,8 +15,9 @@ import (
 type index struct {
 	reach [numParts]reach
 
-	names         sieve // by exact stream name
-	prefixes      sieve // by what a pattern begins with
+	bare          packed.Map // rules of a stream name and nothing else, by it
+	names         sieve      // others by exact stream name
+	prefixes      sieve      // by what a pattern begins with
 	prefixLengths lengths
 	grams         sieve // by another text of a pattern
 	gramSizes     lengths
@@ -75,7 +78,8 @@ type customField struct {
 type part uint8
 
 const (
-	partName part = iota
+	partBare part = iota
+	partName
 	partPrefix
 	partPattern
 	partAddr
@@ -129,6 +133,8 @@ type keys struct {
 
 func (k keys) of(text string) uint32 { return uint32(maphash.String(k.seed, text)) }
 
+func (k keys) ofName(stream string) uint64 { return maphash.String(k.seed, stream) }
+
 func (k keys) ofField(field string) uint64 { return maphash.String(k.seed, field) }
 
 // ofValue takes the hash of the field, which has been looked up before its values are.
@@ -140,8 +146,8 @@ func (k keys) ofValue(field uint64, value string) uint32 {
 // visit offers the search every rule that may match. Parts that cannot better
 // what was found are left out.
 func (x *index) visit(s *search, keys keys) {
-	if s.open(x.reach[partName]) {
-		s.visit(x.names.get(keys.of(s.in.Name)), IndexName)
+	if x.reach[partBare].entries+x.reach[partName].entries > 0 {
+		x.visitNames(s, keys.ofName(s.in.Name))
 	}
 	if s.open(x.reach[partPrefix]) {
 		x.visitPrefixes(s, keys.salt)
@@ -165,6 +171,16 @@ func (x *index) visit(s *search, keys keys) {
 		for i := range x.rest {
 			s.visit(&x.rest[i].posting, IndexRest)
 		}
+	}
+}
+
+// visitNames offers the rules of exactly the request's stream name.
+func (x *index) visitNames(s *search, hash uint64) {
+	if s.open(x.reach[partBare]) {
+		x.visitBare(s, hash)
+	}
+	if s.open(x.reach[partName]) {
+		s.visit(x.names.get(uint32(hash)), IndexName)
 	}
 }
 

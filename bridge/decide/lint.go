@@ -117,8 +117,8 @@ func (l *linter) slowRule(r *rule) bool {
 }
 
 func (r *rule) exactNames() []string {
-	if r.streamLen > 0 {
-		return []string{string(r.stream[:r.streamLen])}
+	if r.stream != "" {
+		return []string{r.stream}
 	}
 	if r.more == nil {
 		return nil

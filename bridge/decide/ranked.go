@@ -67,12 +67,12 @@ func (p posting) with(o *owner, c candidate) posting {
 }
 
 func (p *posting) has(c candidate) bool {
-	return !p.empty() && (p.first == c || p.rest != nil && p.rest.has(c))
+	return !p.empty() && (p.first.compare(c) == 0 || p.rest != nil && p.rest.has(c))
 }
 
 // without takes out a candidate that the posting has.
 func (p posting) without(o *owner, c candidate) posting {
-	if p.first != c {
+	if p.first.compare(c) != 0 {
 		p.rest = p.rest.without(o, c)
 		return p
 	}
@@ -155,8 +155,8 @@ func (n *ranked) has(c candidate) bool {
 	for n.kids != nil {
 		n = n.kids[n.kidOf(c)]
 	}
-	i, found := slices.BinarySearchFunc(n.items, c, candidate.compare)
-	return found && n.items[i].rule == c.rule
+	_, found := slices.BinarySearchFunc(n.items, c, candidate.compare)
+	return found
 }
 
 // with returns the tree with c, which it does not have.

@@ -190,7 +190,7 @@ func (r *Review) decide(in *Input, received time.Time, w *worlds) Decision {
 				break
 			}
 			if list[i].matches(&s.query, w) {
-				s.best = list[i].rule
+				s.lead(list[i].rule)
 				break
 			}
 		}

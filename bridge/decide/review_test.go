@@ -91,6 +91,7 @@ func TestReviewVerdict(t *testing.T) {
 		{"token and another condition that fails", `{"effect":"allow","app":["vod"],` + token + `}`, ``, Same},
 		{"expression", `{"effect":"allow","when":"custom.k == 'x'"}`, ``, Undecidable},
 		{"expression that does not matter", `{"effect":"deny","when":"custom.k == 'x'"}`, ``, Same},
+		{"a rule that is there for the name", `{"effect":"allow","name":["cam-1"]},{"effect":"deny","priority":1,"custom":{"k":{"present":true}}}`, `{"effect":"allow","name":["cam-1"]}`, Flips},
 		{"shadow", `{"effect":"allow","shadow":true,"custom":{"k":["x"]}}`, ``, Same},
 		{"recorded text that a rule wants as it stands", `{"effect":"allow","custom":{"k":["` + recorded(sha256.Sum256([]byte("x"))) + `"]}}`, ``, Undecidable},
 	} {

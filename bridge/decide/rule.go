@@ -18,32 +18,22 @@ type callSet uint16
 
 func (s callSet) has(c subjects.Call) bool { return s&(1<<c) != 0 }
 
-// rule is one compiled rule. It never changes, so tables share it. Most of a
-// million rules allow or deny one stream name and say nothing else, so what such
-// a rule does not have stands apart, and the rest is one line of memory.
+// rule is one compiled rule. It never changes, so tables share it. What most rules
+// do not have stands apart, and the rest is one line of memory.
 type rule struct {
-	name      string      // "<document>/<id>", what a Decision shows
-	more      *conditions // nil: none
-	priority  int32
-	calls     callSet
-	effect    Effect
-	shadow    bool  // recorded, never enforced
-	streamLen uint8 // 0: more says what names
-	stream    [maxInline]byte
-}
-
-// maxInline is the longest stream name, in bytes, that stands in the rule.
-const maxInline = 31
-
-// isStream reports whether the rule has a stream name in itself and it is name.
-func (r *rule) isStream(name string) bool {
-	return len(name) == int(r.streamLen) && string(r.stream[:r.streamLen]) == name
+	name     string      // "<document>/<id>", what a Decision shows
+	stream   string      // the one stream name it is for; "": more says what names
+	more     *conditions // nil: none
+	priority int32
+	calls    callSet
+	effect   Effect
+	shadow   bool // recorded, never enforced
 }
 
 // conditions are what else a rule may have. An empty one holds for every
 // request.
 type conditions struct {
-	streams   []string // stream names, when rule.stream is not enough
+	streams   []string // stream names, when they are not one
 	globs     []glob
 	apps      []string
 	networks  []netip.Prefix
@@ -64,9 +54,8 @@ func (r *rule) pack(c *conditions) {
 	}
 	slices.SortFunc(c.networks, netip.Prefix.Compare)
 	c.networks = slices.Compact(c.networks)
-	if len(c.streams) == 1 && len(c.globs) == 0 && len(c.streams[0]) <= maxInline {
-		r.streamLen = uint8(copy(r.stream[:], c.streams[0]))
-		c.streams = nil
+	if len(c.streams) == 1 && len(c.globs) == 0 {
+		r.stream, c.streams = c.streams[0], nil
 	}
 	if c.any() {
 		more := *c
@@ -178,8 +167,8 @@ func (c *candidate) matches(name string) bool {
 	switch {
 	case c.glob >= 0:
 		return r.more.globs[c.glob].match(name)
-	case r.streamLen > 0:
-		return r.isStream(name)
+	case r.stream != "":
+		return r.stream == name
 	case !r.named():
 		return true
 	}
@@ -188,7 +177,7 @@ func (c *candidate) matches(name string) bool {
 
 // named reports whether the rule has a condition on the stream name.
 func (r *rule) named() bool {
-	return r.streamLen > 0 || r.more != nil && len(r.more.streams)+len(r.more.globs) > 0
+	return r.stream != "" || r.more != nil && len(r.more.streams)+len(r.more.globs) > 0
 }
 
 // failedCustom returns the first condition on a custom field that does not hold.

@@ -79,16 +79,18 @@ func (t *Table) index(call subjects.Call) *index {
 }
 
 func (t *Table) decision(s *search) Decision {
-	if s.best == nil {
+	best := s.decider()
+	if best == nil {
 		return t.defaults.decide(s.in.Call)
 	}
-	return Decision{Effect: s.best.effect, Rule: s.best.name, Reason: s.best.reason()}
+	return Decision{Effect: best.effect, Rule: best.name, Reason: best.reason()}
 }
 
 // search looks for the rule that decides a query.
 type search struct {
 	query
 	best *rule    // of those that match so far; with all the last of its rules, once it is full
+	bare rule     // in the place of best where it stands in the table as bytes; without a name: it does not
 	all  *Shadows // nil unless all that match are wanted
 
 	// What gets the candidates in the search's place; nil: nothing does. They are no
@@ -97,14 +99,24 @@ type search struct {
 	cover *coverSearch
 }
 
+// decider returns the best rule of those that match so far, nil when there is none.
+func (s *search) decider() *rule {
+	if s.bare.name != "" {
+		return &s.bare // which best cannot point to, for then every search would be allocated
+	}
+	return s.best
+}
+
 // open reports whether a part of an index can have a rule that matters.
 func (s *search) open(r reach) bool {
-	return r.entries > 0 && (s.best == nil || r.rank >= s.best.rank())
+	best := s.decider()
+	return r.entries > 0 && (best == nil || r.rank >= best.rank())
 }
 
 // settled reports whether r, and whatever goes after it, cannot become the best.
 func (s *search) settled(r *rule) bool {
-	return s.best != nil && s.best.compare(r) <= 0
+	best := s.decider()
+	return best != nil && best.compare(r) <= 0
 }
 
 // visit offers the candidates of a posting, which may be nil, best first, as
@@ -137,7 +149,10 @@ func (s *search) offer(c candidate, index Index) {
 func (s *search) matched(r *rule) {
 	if s.all != nil {
 		s.best = s.all.add(r)
-	} else if s.best == nil || r.compare(s.best) < 0 {
-		s.best = r
+	} else if !s.settled(r) {
+		s.lead(r)
 	}
 }
+
+// lead makes r the best rule.
+func (s *search) lead(r *rule) { s.best, s.bare = r, rule{} }

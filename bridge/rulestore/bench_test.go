@@ -33,8 +33,11 @@ func filled(b *testing.B, n int, opts Options) *follower {
 		}
 	})
 	edit := store.view.Load().table.Edit()
-	l := newLedger(n)
-	c := startCompilers(newDocuments(0), func(v verdict) { edit.Replace(l.apply(v)) })
+	l := newLedger()
+	c := startCompilers(newDocuments(), func(v verdict) {
+		was, is := l.apply(v)
+		replace(edit, was, is)
+	})
 	for i := range n {
 		c.add(version{key: benchKey(i), data: []byte(allow(fmt.Sprintf("camera-%d", i))), message: message{revision: uint64(i + 1)}})
 	}

@@ -4,7 +4,8 @@
 // One goroutine, the follower, watches the bucket, owns the ledger of documents
 // and swaps a new table in: at once when it is idle, and else after all the
 // changes that wait. A change is worked into the table that is there; only a first
-// load, on all processors, builds one. Decide reads the table by one atomic load
+// load, on all processors, builds one. Of most documents the ledger has only the text,
+// in memory that the garbage collector need not look into. Decide reads the table by one atomic load
 // and never waits for anything. A second goroutine, the saver, keeps a snapshot
 // on disk, so that a bridge restarts and decides with NATS down: it writes a
 // frozen copy, which costs the follower next to nothing. Close joins both.

@@ -251,14 +251,12 @@ func (f *follower) take(e *version) {
 	told := l.invalid.told(e.key, e.revision)
 	v := judge(*e, l.docs)
 	f.store.mine.Lock()
-	old, doc := l.apply(v)
+	was, is := l.apply(v)
 	f.store.mine.Unlock()
 	if f.edit == nil {
 		f.edit = f.store.view.Load().table.Edit()
 	}
-	if old != doc {
-		f.edit.Replace(old, doc)
-	}
+	replace(f.edit, was, is)
 	f.changed = true
 	if v.err != nil && !told {
 		f.refused(v)

@@ -14,7 +14,7 @@ import (
 func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
 	wanted := map[string]*lineage{}
 	for key := range n.fresh.invalid.all {
-		if n.fresh.docs.get(key).doc == nil && checkKey(key) == nil {
+		if n.fresh.docs.get(key).none() && checkKey(key) == nil {
 			wanted[key] = &lineage{}
 		}
 	}
@@ -29,7 +29,7 @@ func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info 
 		if !h.known(n.fresh.invalid.all[key].Revision, limit) {
 			good = n.old.docs.get(key)
 		}
-		if good.doc != nil {
+		if !good.none() {
 			n.fallBack(good)
 		}
 	}
@@ -150,7 +150,7 @@ func (h *lineage) take(v verdict) {
 	case v.removed:
 		h.good, h.settled = record{}, true
 	case v.err == nil:
-		h.good, h.settled = record{doc: v.doc, revision: v.revision}, true
+		h.good, h.settled = recordOf(v.doc, v.revision), true
 	}
 }
 

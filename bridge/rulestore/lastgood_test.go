@@ -54,9 +54,9 @@ func TestShortHistory(t *testing.T) {
 			for _, revision := range tt.revisions {
 				kept.list = append(kept.list, keptVersion{revision: revision})
 			}
-			n, h := &loading{old: newLedger(0)}, &lineage{}
+			n, h := &loading{old: newLedger()}, &lineage{}
 			err := n.readOne(t.Context(), kept, "acme", h)
-			if known := h.known(newest, limit); err != nil || h.good.doc != nil || known != tt.known {
+			if known := h.known(newest, limit); err != nil || !h.good.none() || known != tt.known {
 				t.Errorf("known %v, want %v (%+v, %v)", known, tt.known, h, err)
 			}
 		})
@@ -110,7 +110,7 @@ func TestReadersOfHistories(t *testing.T) {
 			f.create(defaultBucket())
 			n := &loading{
 				follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: f.js},
-				old:      newLedger(0), fresh: newLedger(0),
+				old:      newLedger(), fresh: newLedger(),
 			}
 			for key, versions := range tt.versions {
 				for _, text := range versions {
@@ -158,8 +158,8 @@ func TestReadersOfHistories(t *testing.T) {
 
 func summary(h *lineage) string {
 	source := "nothing"
-	if h.good.doc != nil {
-		source = h.good.doc.Source()
+	if !h.good.none() {
+		source = h.good.source
 	}
 	return fmt.Sprintf("%v, %d versions up to %d, settled %v, good %s of revision %d", h.read, h.versions, h.last, h.settled, source, h.good.revision)
 }
@@ -173,7 +173,7 @@ func TestHistoriesThatCannotBeRead(t *testing.T) {
 		info := &jetstream.StreamInfo{State: jetstream.StreamState{Msgs: messages}}
 		n := &loading{
 			follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: js, log: slog.New(slog.NewTextHandler(&log, nil))},
-			old:      newLedger(0), fresh: newLedger(0),
+			old:      newLedger(), fresh: newLedger(),
 		}
 		err := n.readHistories(t.Context(), keptVersions{err: nats.ErrConnectionClosed}, info, map[string]*lineage{"acme": {}})
 		if err != nil || !n.partial {

@@ -45,13 +45,12 @@ func (c count) removed(since count) int {
 	return int(c.last-since.last) - int(c.messages) + int(since.messages)
 }
 
-// newLedger makes room for about as many keys as are expected.
-func newLedger(expected int) *ledger {
-	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}, endings: newEndings()}
+func newLedger() *ledger {
+	return &ledger{docs: newDocuments(), invalid: newRefusals(), gone: map[string]uint64{}, endings: newEndings()}
 }
 
 // keys returns how many keys the bucket holds a message of.
-func (l *ledger) keys() int { return l.docs.count + l.bare + len(l.gone) }
+func (l *ledger) keys() int { return l.docs.count() + l.bare + len(l.gone) }
 
 // reaches notes that all messages came that the bucket had at the time of info:
 // the newest may be gone.
@@ -64,7 +63,7 @@ func (l *ledger) reaches(info *jetstream.StreamInfo) {
 // knows reports whether the bucket holds a message of the key.
 func (l *ledger) knows(key string) bool {
 	_, gone := l.gone[key]
-	return gone || l.invalid.has(key) || l.docs.get(key).doc != nil
+	return gone || l.invalid.has(key) || !l.docs.get(key).none()
 }
 
 // version is a message of the bucket, or of the snapshot.
@@ -92,22 +91,21 @@ func judge(v version, known *documents) verdict {
 	if err := checkKey(v.key); err != nil {
 		return verdict{version: v, err: err}
 	}
-	if k := known.get(v.key).doc; k != nil && k.Source() == string(v.data) {
-		return verdict{version: v, doc: k}
+	if k := known.get(v.key); k.compiled != nil && k.source == string(v.data) {
+		return verdict{version: v, doc: k.compiled}
 	}
 	doc, err := decide.Compile(v.key, v.data)
 	return verdict{version: v, doc: doc, err: err}
 }
 
-// apply takes one message of the bucket. It returns the document that was in
-// force for its key before, and the one that is now. A refused one changes
-// nothing.
-func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
+// apply takes one message of the bucket. It returns what was in force for its key
+// before, and what is now. A refused one changes nothing.
+func (l *ledger) apply(v verdict) (old, now record) {
 	if v.revision > l.last || v.revision == l.last && l.seen.revision < l.last {
 		l.last, l.seen, l.tail = v.revision, v.message, v.time
 	}
-	old = l.docs.get(v.key).doc
-	if old == nil && l.invalid.has(v.key) {
+	old = l.docs.get(v.key)
+	if old.none() && l.invalid.has(v.key) {
 		l.bare--
 	}
 	delete(l.gone, v.key)
@@ -123,25 +121,25 @@ func (l *ledger) apply(v verdict) (old, doc *decide.Document) {
 	if v.removed {
 		l.docs.remove(v.key)
 		l.gone[v.key] = v.revision
-		return old, nil
+		return old, record{}
 	}
-	l.docs.put(record{doc: v.doc, revision: v.revision})
-	return old, v.doc
+	l.docs.put(v.doc, v.revision)
+	return old, recordOf(v.doc, v.revision)
 }
 
 func (l *ledger) refuse(v verdict) {
 	last := l.docs.get(v.key)
 	l.invalid.add(InvalidDocument{Key: v.key, Revision: v.revision, InForce: last.revision, Err: v.err.Error()})
-	if last.doc == nil {
+	if last.none() {
 		l.bare++
 	}
 }
 
 // fallBack puts an older good version of a refused document in force.
 func (l *ledger) fallBack(r record) {
-	l.docs.put(r)
+	l.docs.put(r.document(), r.revision)
 	l.bare--
-	bad := l.invalid.all[r.doc.Key()]
+	bad := l.invalid.all[r.key]
 	bad.InForce = r.revision
 	l.invalid.add(bad)
 }

@@ -16,7 +16,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	began := time.Now()
 	f.flush() // the table has what the old ledger has
 	n := loading{
-		follower: f, old: f.store.ledger, fresh: newLedger(int(info.State.NumSubjects)),
+		follower: f, old: f.store.ledger, fresh: newLedger(),
 		edit: f.store.view.Load().table.Edit(),
 	}
 	n.fresh.created, n.fresh.counted = info.Created, countOf(info)
@@ -43,11 +43,11 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	f.rested = time.Now().Add(restFor * f.loadTook)
 	f.edit = n.edit
 	f.swap(n.edit.Table(n.fresh.last))
-	if n.old.docs.count > 0 && n.fresh.docs.count == 0 {
-		f.log.Warn("rules: the bucket has no documents any more, the defaults decide", "bucket", f.store.opts.Bucket, "documents_before", n.old.docs.count)
+	if n.old.docs.count() > 0 && n.fresh.docs.count() == 0 {
+		f.log.Warn("rules: the bucket has no documents any more, the defaults decide", "bucket", f.store.opts.Bucket, "documents_before", n.old.docs.count())
 	}
 	f.log.Info("rules: loaded", "bucket", f.store.opts.Bucket, "revision", n.fresh.last,
-		"documents", n.fresh.docs.count, "invalid", len(n.fresh.invalid.all))
+		"documents", n.fresh.docs.count(), "invalid", len(n.fresh.invalid.all))
 	f.tellRest()
 	return nil
 }
@@ -62,33 +62,38 @@ type loading struct {
 }
 
 func (n *loading) take(v verdict) {
-	var before *decide.Document
-	if n.old.docs.count > 0 && !n.fresh.knows(v.key) {
-		before = n.old.docs.get(v.key).doc
+	var before record
+	if n.old.docs.count() > 0 && !n.fresh.knows(v.key) {
+		before = n.old.docs.get(v.key)
 	}
-	was, doc := n.fresh.apply(v)
-	if was != nil {
+	was, is := n.fresh.apply(v)
+	if !was.none() {
 		before = was
 	}
-	if before != doc {
-		n.edit.Replace(before, doc)
-	}
+	replace(n.edit, before, is)
 	if v.err != nil && !n.told.told(v.key, v.revision) {
 		n.refused(v)
+	}
+}
+
+// replace puts a document in the place of another one of its key.
+func replace(edit *decide.Edit, before, is record) {
+	if !before.same(is) {
+		edit.Replace(before.document(), is.document())
 	}
 }
 
 // fallBack puts an older good version of a refused document in force.
 func (n *loading) fallBack(r record) {
 	n.fresh.fallBack(r)
-	n.edit.Replace(nil, r.doc)
+	n.edit.Replace(nil, r.document())
 }
 
 // sweep takes out what the bucket no longer has.
 func (n *loading) sweep() {
 	for r := range n.old.docs.all() {
-		if !n.fresh.knows(r.doc.Key()) {
-			n.edit.Replace(r.doc, nil)
+		if !n.fresh.knows(r.key) {
+			n.edit.Replace(r.document(), nil)
 		}
 	}
 }

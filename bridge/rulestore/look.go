@@ -34,7 +34,7 @@ func (s *Store) tooOld(in *decide.Input, age time.Duration) (decide.Decision, bo
 func (s *Store) Document(key string) *decide.Document {
 	s.mine.Lock()
 	defer s.mine.Unlock()
-	return s.ledger.docs.get(key).doc
+	return s.ledger.docs.get(key).document()
 }
 
 // Documents returns the documents in force with their revisions, as they are now, in no
@@ -45,7 +45,7 @@ func (s *Store) Documents() iter.Seq2[*decide.Document, uint64] {
 	s.mine.Unlock()
 	return func(yield func(*decide.Document, uint64) bool) {
 		for r := range docs.all() {
-			if !yield(r.doc, r.revision) {
+			if !yield(r.document(), r.revision) {
 				return
 			}
 		}

@@ -26,7 +26,8 @@ func TestLooking(t *testing.T) {
 	for revision, key := range []string{"a", "b/c"} {
 		v := judge(version{key: key, data: []byte(`{"rules":[{"id":"r","effect":"allow","name":["` + key + `"]}]}`), message: message{revision: uint64(revision + 1)}}, s.ledger.docs)
 		s.mine.Lock()
-		edit.Replace(s.ledger.apply(v))
+		was, is := s.ledger.apply(v)
+		replace(edit, was, is)
 		s.mine.Unlock()
 	}
 	s.publish(edit.Table(2), SourceKV)

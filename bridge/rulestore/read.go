@@ -22,9 +22,9 @@ type Snapshot struct {
 // replaces the file as a whole. One that is damaged, or of another format, is an error.
 func ReadSnapshot(path string) (*Snapshot, error) {
 	var list []*decide.Document
-	l, header, err := readLedger(path, func(_, doc *decide.Document) {
-		if doc != nil {
-			list = append(list, doc)
+	l, header, err := readLedger(path, func(_, is record) {
+		if !is.none() {
+			list = append(list, is.document())
 		}
 	})
 	if err != nil {
@@ -37,7 +37,7 @@ func ReadSnapshot(path string) (*Snapshot, error) {
 }
 
 // readLedger reads a snapshot file into a new ledger, and tells of each document.
-func readLedger(path string, each func(old, doc *decide.Document)) (*ledger, snapshotHeader, error) {
+func readLedger(path string, each func(was, is record)) (*ledger, snapshotHeader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, snapshotHeader{}, err
@@ -47,9 +47,8 @@ func readLedger(path string, each func(old, doc *decide.Document)) (*ledger, sna
 	if err != nil {
 		return nil, snapshotHeader{}, err
 	}
-	const usual = 150 // bytes of a document of one rule
-	l := newLedger(int(info.Size() / usual))
-	c := startCompilers(newDocuments(0), func(v verdict) { each(l.apply(v)) })
+	l := newLedger()
+	c := startCompilers(newDocuments(), func(v verdict) { each(l.apply(v)) })
 	defer c.stop()
 	header, err := decodeSnapshot(file, info.Size(), c.add)
 	if err != nil {

@@ -18,7 +18,7 @@ func (s *Store) restore() {
 	// of the time. A memory limit still holds.
 	defer debug.SetGCPercent(debug.SetGCPercent(restoreGCPercent))
 	edit := s.view.Load().table.Edit()
-	l, header, err := readLedger(path, edit.Replace)
+	l, header, err := readLedger(path, func(was, is record) { replace(edit, was, is) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

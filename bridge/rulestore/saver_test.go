@@ -72,10 +72,10 @@ func TestSaverTakesTurns(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return len(b), nil
 		})
-		docs := newDocuments(0)
+		docs := newDocuments()
 		for i := range 5000 {
 			key := fmt.Sprintf("team.%d", i)
-			docs.put(record{doc: judge(version{key: key, data: []byte(allow(key))}, docs).doc, revision: uint64(i)})
+			docs.put(judge(version{key: key, data: []byte(allow(key))}, docs).doc, uint64(i))
 		}
 		p := &pace{}
 		p.begin()

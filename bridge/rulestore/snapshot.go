@@ -69,7 +69,7 @@ func (s *snapshot) encode(w io.Writer) (sum uint32, err error) {
 	b = le.AppendUint64(b[:0], unixNano(s.created))
 	b = le.AppendUint64(b, unixNano(s.contact))
 	b = le.AppendUint64(b, s.revision)
-	b = le.AppendUint32(b, uint32(s.documents.count))
+	b = le.AppendUint32(b, uint32(s.documents.count()))
 	e.write(appendText(b, s.bucket))
 	written := 0
 	for r := range s.documents.all() {
@@ -77,8 +77,8 @@ func (s *snapshot) encode(w io.Writer) (sum uint32, err error) {
 			runtime.Gosched()
 		}
 		b = le.AppendUint64(b[:0], r.revision)
-		b = appendText(b, r.doc.Key())
-		e.write(appendText(b, r.doc.Source()))
+		b = appendText(b, r.key)
+		e.write(appendText(b, r.source))
 	}
 	return e.sum.Sum32(), e.out.Flush()
 }

@@ -62,9 +62,9 @@ func decode(data []byte) (*file, error) {
 // What the saver writes is what the drawing says, in any order of documents.
 func TestSnapshotFormat(t *testing.T) {
 	want := sampleSnapshot()
-	docs := newDocuments(0)
+	docs := newDocuments()
 	for _, v := range want.documents {
-		docs.put(record{doc: judge(v, docs).doc, revision: v.revision})
+		docs.put(judge(v, docs).doc, v.revision)
 	}
 	var b bytes.Buffer
 	sum, err := (&snapshot{snapshotHeader: want.snapshotHeader, documents: docs.freeze()}).encode(&b)

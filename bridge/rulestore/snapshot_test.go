@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -285,24 +286,28 @@ func TestSaverCloseWrites(t *testing.T) {
 	}
 }
 
-// A frozen copy stays as it was, and the records go on, whatever is changed.
+// A frozen copy stays as it was, and the records go on, whatever is changed: also when
+// a document becomes one that is kept in the other way.
 func TestFrozenDocuments(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type shot struct {
 			frozen frozen
-			want   map[string]uint64
+			want   map[string]record
 		}
 		var shots []shot
-		docs, want := newDocuments(0), map[string]uint64{}
-		check := func(what string, f frozen, want map[string]uint64) {
-			got := map[string]uint64{}
+		docs, want := newDocuments(), map[string]record{}
+		check := func(what string, f frozen, want map[string]record) {
+			got := map[string]record{}
 			for r := range f.all() {
-				got[r.doc.Key()] = r.revision
+				got[r.key] = record{key: r.key, source: r.source, revision: r.revision}
 			}
-			if !maps.Equal(got, want) || f.count != len(want) {
-				t.Fatalf("%s: got %d: %v, want %v", what, f.count, got, want)
+			if !maps.Equal(got, want) || f.count() != len(want) {
+				t.Fatalf("%s: got %d: %v, want %v", what, f.count(), got, want)
 			}
 		}
+		texts := rapid.SampledFrom([]string{
+			`{"rules":[]}`, allow("cam"), `{"rules":[{"effect":"allow","name":["cam*"]}]}`, strings.Repeat(" ", maxPacked) + allow("cam"),
+		})
 		for revision := range uint64(rapid.IntRange(1, 60).Draw(t, "steps")) {
 			key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key")
 			switch rapid.IntRange(0, 3).Draw(t, "step") {
@@ -312,10 +317,20 @@ func TestFrozenDocuments(t *testing.T) {
 			case 1:
 				shots = append(shots, shot{docs.freeze(), maps.Clone(want)})
 			default:
-				docs.put(record{doc: judge(version{key: key, data: []byte(`{"rules":[]}`)}, docs).doc, revision: revision})
-				want[key] = revision
+				source := texts.Draw(t, "text")
+				docs.put(judge(version{key: key, data: []byte(source)}, docs).doc, revision)
+				want[key] = record{key: key, source: source, revision: revision}
 			}
-			check("now", frozen{parts: docs.parts[:], count: docs.count}, want)
+			check("now", frozen{docs.packed, docs.parts[:], docs.kept}, want)
+			got := docs.get(key)
+			doc := got.document()
+			got.compiled = nil
+			if got != want[key] || docs.count() != len(want) {
+				t.Fatalf("%s is %+v of %d, want %+v of %d", key, got, docs.count(), want[key], len(want))
+			}
+			if (doc == nil) != got.none() || doc != nil && (doc.Key() != key || doc.Source() != got.source) {
+				t.Fatalf("%s is the document %+v, want %+v", key, doc, got)
+			}
 		}
 		for _, s := range shots {
 			check("frozen", s.frozen, s.want)

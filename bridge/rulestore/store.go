@@ -114,7 +114,7 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, started: time.Now(), ledger: newLedger(0)}
+	s := &Store{opts: opts, started: time.Now(), ledger: newLedger()}
 	s.setTrouble("not connected yet")
 	s.publish(decide.NewTable(0, opts.Defaults, nil), SourceNone)
 	if opts.SnapshotPath != "" {
@@ -208,7 +208,7 @@ func (s *Store) publish(table *decide.Table, source Source) {
 		table:        table,
 		source:       source,
 		created:      l.created,
-		documents:    l.docs.count,
+		documents:    l.docs.count(),
 		invalid:      l.invalid.first,
 		invalidCount: len(l.invalid.all),
 	})

@@ -1,0 +1,145 @@
+package packed
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// machine changes a map at random beside a Go map, and keeps versions of both.
+type machine struct {
+	owner *Owner
+	now   version
+	old   []version
+}
+
+type version struct {
+	packed Map
+	plain  map[string]string
+}
+
+// hash makes keys meet: in a block, in a slot, and in all bits of their hashes.
+func hash(key string) uint64 {
+	switch len(key) % 3 {
+	case 0:
+		return 5
+	case 1:
+		return uint64(key[0])<<32 | 5
+	}
+	return uint64(key[0])*0x9E3779B97F4A7C15 | 1<<20
+}
+
+var (
+	drawKey   = rapid.StringMatching(`[a-h]{1,3}`)
+	drawValue = rapid.SampledFrom([]string{"", "x", "value", "another, longer value"})
+)
+
+func (m *machine) Put(t *rapid.T) {
+	key, value := drawKey.Draw(t, "key"), drawValue.Draw(t, "value")
+	m.now.packed.Put(m.owner, hash(key), key, []byte(value))
+	m.now.plain[key] = value
+}
+
+func (m *machine) Delete(t *rapid.T) {
+	key := drawKey.Draw(t, "key")
+	_, there := m.now.plain[key]
+	if got := m.now.packed.Delete(m.owner, hash(key), key); got != there {
+		t.Fatalf("delete %q: %v, want %v", key, got, there)
+	}
+	delete(m.now.plain, key)
+}
+
+func (m *machine) Empty(t *rapid.T) {
+	for key := range m.now.plain {
+		if !m.now.packed.Delete(m.owner, hash(key), key) {
+			t.Fatalf("%q was not there", key)
+		}
+	}
+	clear(m.now.plain)
+	if m.now.packed != (Map{}) {
+		t.Fatalf("left after all was deleted: %+v", m.now.packed)
+	}
+}
+
+// Keep ends the edit, and keeps what it made.
+func (m *machine) Keep(*rapid.T) {
+	m.old = append(m.old, version{m.now.packed, maps.Clone(m.now.plain)})
+	m.owner = new(Owner)
+}
+
+func (m *machine) Check(t *rapid.T) {
+	for i, v := range append(m.old, m.now) {
+		if v.packed.Len() != len(v.plain) {
+			t.Fatalf("version %d has %d keys, want %d", i, v.packed.Len(), len(v.plain))
+		}
+		all := map[string]string{}
+		for key, value := range v.packed.All() {
+			all[key] = value
+		}
+		if !maps.Equal(all, v.plain) {
+			t.Fatalf("version %d is %v, want %v", i, all, v.plain)
+		}
+		for key, want := range v.plain {
+			if got, ok := v.packed.Get(hash(key), key); !ok || got != want {
+				t.Fatalf("version %d has %q for %q, want %q", i, got, key, want)
+			}
+		}
+		key := drawKey.Draw(t, "key")
+		_, want := v.plain[key]
+		if _, got := v.packed.Get(hash(key), key); got != want {
+			t.Fatalf("version %d has %q: %v", i, key, got)
+		}
+	}
+}
+
+func TestMapBesideGoMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &machine{owner: new(Owner), now: version{plain: map[string]string{}}}
+		t.Repeat(map[string]func(*rapid.T){"put": m.Put, "delete": m.Delete, "empty": m.Empty, "keep": m.Keep, "": m.Check})
+	})
+}
+
+// Who reads a version reads on while others are made of it.
+func TestReadersOfAnOldVersion(t *testing.T) {
+	const keys = 1000
+	name := func(i int) (uint64, string) { return uint64(i) * 0x9E3779B97F4A7C15, fmt.Sprint("key", i) }
+	var m Map
+	first := new(Owner)
+	for i := range keys {
+		hash, key := name(i)
+		m.Put(first, hash, key, []byte("old"))
+	}
+	old, done := m, make(chan error)
+	go func() {
+		for i := range keys * 10 {
+			hash, key := name(i % keys)
+			if got, _ := old.Get(hash, key); got != "old" {
+				done <- fmt.Errorf("%s is %q", key, got)
+				return
+			}
+		}
+		done <- nil
+	}()
+	second := new(Owner)
+	for i := range keys {
+		hash, key := name(i)
+		if i%3 == 0 {
+			m.Delete(second, hash, key)
+		} else {
+			m.Put(second, hash, key, []byte("new"))
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadingAllocatesNothing(t *testing.T) {
+	var m Map
+	m.Put(new(Owner), 7, "key", []byte("value"))
+	if n := testing.AllocsPerRun(100, func() { m.Get(7, "key"); m.Get(8, "other") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
