@@ -201,3 +201,46 @@ func TestOptionsDefaults(t *testing.T) {
 		t.Errorf("a check every %v, %v; README says 30 s", o.CheckEvery, err)
 	}
 }
+
+// A key whose version was pushed away while the load was on its way to it stays in force
+// until the newer version comes, and whatever becomes of that; one that the bucket does
+// not have any more goes.
+func TestPushedAwayWhileLoading(t *testing.T) {
+	store, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &follower{store: store, log: slog.New(slog.DiscardHandler)}
+	for revision, key := range []string{"pushed", "gone"} {
+		f.take(&version{key: key, data: []byte(allow(key)), message: message{revision: uint64(revision + 1)}})
+	}
+	f.flush()
+	js := &fakeServer{}
+	js.info.State.LastSeq, js.info.State.NumSubjects = 3, 1
+	js.info.State.Subjects = map[string]uint64{"$KV.rules.pushed": 5}
+	none := make(chan *version, 1)
+	none <- nil
+	stream, _ := js.Stream(t.Context(), "KV_rules")
+	if err := f.load(t.Context(), &watch{updates: none}, nil, stream); err != nil {
+		t.Fatal(err)
+	}
+	expect := func() {
+		t.Helper()
+		if !allowed(store, "pushed") || allowed(store, "gone") {
+			t.Fatalf("pushed is allowed: %v, gone: %v", allowed(store, "pushed"), allowed(store, "gone"))
+		}
+		if keys := store.ledger.keys(); keys != 1 {
+			t.Fatalf("%d keys known", keys)
+		}
+	}
+	expect()
+	f.take(&version{key: "pushed", data: []byte("bad"), message: message{revision: 4}})
+	f.flush()
+	expect()
+	if s := store.Status(); s.InvalidCount != 1 || s.Invalid[0].InForce != 1 {
+		t.Errorf("%+v", s)
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -107,7 +107,7 @@ func (f *follower) session(ctx context.Context) error {
 	if resume {
 		err = f.catchUp(ctx, w, info)
 	} else {
-		err = f.load(ctx, w, kv, info)
+		err = f.load(ctx, w, kv, stream)
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package rulestore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"bintubridge/bridge/decide"
@@ -11,9 +12,9 @@ import (
 
 // load reads the whole bucket into a new ledger. The old one stays in force
 // until all is there; what the bucket no longer has goes with it.
-func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
+func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, stream jetstream.Stream) error {
 	const restFor = 10 // times as long as the load took
-	began := time.Now()
+	began, info := time.Now(), stream.CachedInfo()
 	f.flush() // the table has what the old ledger has
 	n := loading{
 		follower: f, old: f.store.ledger, fresh: newLedger(),
@@ -34,7 +35,9 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, in
 	if err := n.findLastGood(ctx, kv, info); err != nil {
 		return err
 	}
-	n.sweep()
+	if err := n.sweep(ctx, stream); err != nil {
+		return err
+	}
 	f.store.mine.Lock()
 	f.store.ledger = n.fresh
 	f.store.mine.Unlock()
@@ -89,13 +92,33 @@ func (n *loading) fallBack(r record) {
 	n.edit.Replace(nil, r.document())
 }
 
-// sweep takes out what the bucket no longer has.
-func (n *loading) sweep() {
+// sweep takes out what the bucket no longer has. A key that did not come may be there
+// all the same: a push took its version away before that came, and will come itself.
+func (n *loading) sweep(ctx context.Context, stream jetstream.Stream) error {
+	var missing []record
 	for r := range n.old.docs.all() {
 		if !n.fresh.knows(r.key) {
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(requestTimeout, n.loadTook))
+	defer cancel()
+	prefix := "$KV." + n.store.opts.Bucket + "."
+	now, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+">"))
+	if err != nil {
+		return fmt.Errorf("ask bucket %s for its keys: %w", n.store.opts.Bucket, err)
+	}
+	for _, r := range missing {
+		if now.State.Subjects[prefix+r.key] > 0 {
+			n.fresh.docs.put(r.document(), r.revision)
+		} else {
 			n.edit.Replace(r.document(), nil)
 		}
 	}
+	return nil
 }
 
 // receive gives on the watch's initial messages.
