@@ -217,7 +217,7 @@ func (f *follower) newest(ctx context.Context, stream jetstream.Stream, key stri
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask for a version that expires: %w", err)
+		return 0, fmt.Errorf("ask for the newest version of a key: %w", err)
 	}
 	return msg.Sequence, nil
 }

@@ -34,6 +34,14 @@ func (s fakeStream) Info(context.Context, ...jetstream.StreamInfoOpt) (*jetstrea
 	return s.info, nil
 }
 
+// GetLastMsgForSubject answers for the one subject by the number that info has.
+func (s fakeStream) GetLastMsgForSubject(_ context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	if newest := s.info.State.Subjects[subject]; newest > 0 {
+		return &jetstream.RawStreamMsg{Sequence: newest}, nil
+	}
+	return nil, jetstream.ErrMsgNotFound
+}
+
 func (s fakeStream) CachedInfo() *jetstream.StreamInfo { return s.info }
 
 func TestCheck(t *testing.T) {

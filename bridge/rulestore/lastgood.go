@@ -11,7 +11,8 @@ import (
 // findLastGood puts, for each document that was refused, the newest good version
 // of its key in force: from the key's history since its last
 // delete, or else what was in force before.
-func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info *jetstream.StreamInfo) error {
+func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, stream jetstream.Stream) error {
+	info := stream.CachedInfo()
 	wanted := map[string]*lineage{}
 	for key := range n.fresh.invalid.all {
 		if n.fresh.docs.get(key).none() && checkKey(key) == nil {
@@ -25,15 +26,31 @@ func (n *loading) findLastGood(ctx context.Context, kv jetstream.KeyValue, info 
 		}
 	}
 	for key, h := range wanted {
-		good := h.good
-		if !h.known(n.fresh.invalid.all[key].Revision, limit) {
-			good = n.old.docs.get(key)
+		before, good := n.old.docs.get(key), h.good
+		if !h.read || !h.settled && !before.none() && !n.begins(ctx, stream, key, h) {
+			good = before
 		}
 		if !good.none() {
 			n.fallBack(good)
 		}
 	}
-	return nil
+	return ctx.Err()
+}
+
+// begins reports whether a history begins with its key: nothing good came before it, and
+// what was in force before, or a snapshot has, ended since. It has fewer versions than the
+// bucket keeps then, and the key was not pushed to meanwhile, which takes versions away
+// before they are read.
+func (n *loading) begins(ctx context.Context, stream jetstream.Stream, key string, h *lineage) bool {
+	if h.versions >= stream.CachedInfo().Config.MaxMsgsPerSubject {
+		return false
+	}
+	newest, err := n.newest(ctx, stream, key)
+	if err != nil {
+		n.partial = true
+		n.log.Warn("rules: history of a refused document may not be whole", "key", key, "error", err)
+	}
+	return err == nil && newest == h.last
 }
 
 // oneHistory is about how many messages of a long read come in the time that it takes
@@ -152,14 +169,4 @@ func (h *lineage) take(v verdict) {
 	case v.err == nil:
 		h.good, h.settled = recordOf(v.doc, v.revision), true
 	}
-}
-
-// known reports whether it tells what was in force before the newest version, which was
-// refused. Limit is how many versions the bucket keeps: a history that is cut off before a
-// good version or a delete says nothing. A shorter one begins with the key: nothing good
-// came before it, and what a snapshot has of the key has ended since. Unless it was pushed
-// to meanwhile, which takes versions away while they are read.
-func (h *lineage) known(newest uint64, limit int64) bool {
-	whole := h.versions == 0 || h.last == newest
-	return h.read && (h.settled || whole && h.versions < limit)
 }

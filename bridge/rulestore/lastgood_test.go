@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"bintubridge/bridge/decide"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -36,28 +38,43 @@ func (v keptVersion) Created() time.Time              { return time.Time{} }
 func (v keptVersion) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
 
 // A short history says that nothing good was there, but not one that was read while
-// pushes took versions off its other end.
+// pushes took versions off its other end: then what was in force remains.
 func TestShortHistory(t *testing.T) {
-	const limit, newest = 5, 8
+	const limit = 5
 	for _, tt := range []struct {
 		name      string
-		revisions []uint64
-		known     bool
+		revisions []uint64 // read
+		newest    uint64   // of the key, behind that; 0: there is none
+		remains   bool
 	}{
-		{"of the key from its begin", []uint64{7, 8}, true},
-		{"of a key that is gone", nil, true},
-		{"cut off at its limit", []uint64{4, 5, 6, 7, 8}, false},
-		{"pushed to while it was read", []uint64{7, 8, 9}, false},
+		{"of the key from its begin", []uint64{7, 8}, 8, false},
+		{"of a key that is gone", nil, 0, false},
+		{"cut off at its limit", []uint64{4, 5, 6, 7, 8}, 8, true},
+		{"pushed to while it was read", []uint64{7, 8, 9}, 9, false},
+		{"pushed to while it was read, of which not all came", []uint64{7, 8}, 13, true},
+		{"pushed away before it was read", nil, 13, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var kept keptVersions
 			for _, revision := range tt.revisions {
 				kept.list = append(kept.list, keptVersion{revision: revision})
 			}
-			n, h := &loading{old: newLedger()}, &lineage{}
-			err := n.readOne(t.Context(), kept, "acme", h)
-			if known := h.known(newest, limit); err != nil || !h.good.none() || known != tt.known {
-				t.Errorf("known %v, want %v (%+v, %v)", known, tt.known, h, err)
+			js := &fakeServer{}
+			js.info.Config.MaxMsgsPerSubject = limit
+			js.info.State.Msgs = 10 * oneHistory
+			js.info.State.Subjects = map[string]uint64{"$KV.rules.acme": tt.newest}
+			n := &loading{
+				follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: js},
+				old:      newLedger(), fresh: newLedger(), edit: new(decide.Table).Edit(),
+			}
+			n.old.apply(judge(version{key: "acme", data: []byte(allow("cam")), message: message{revision: 1}}, n.old.docs))
+			n.fresh.apply(judge(version{key: "acme", data: []byte("bad"), message: message{revision: 8}}, n.old.docs))
+			stream, _ := js.Stream(t.Context(), "KV_rules")
+			if err := n.findLastGood(t.Context(), kept, stream); err != nil {
+				t.Fatal(err)
+			}
+			if r := n.fresh.docs.get("acme"); r.none() == tt.remains {
+				t.Errorf("in force is %+v, remains %v", r, tt.remains)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, st
 	}
 	c.finish()
 	n.fresh.reaches(info)
-	if err := n.findLastGood(ctx, kv, info); err != nil {
+	if err := n.findLastGood(ctx, kv, stream); err != nil {
 		return err
 	}
 	if err := n.sweep(ctx, stream); err != nil {
