@@ -1,5 +1,5 @@
 // Package packed has a map of texts that Go's garbage collector need not look
-// into: a million entries stand in 16,384 blocks of bytes that have no pointers.
+// into: a million entries stand in 65,536 blocks of bytes that have no pointers.
 // A collector that marks a million small objects takes a second of a busy
 // processor for it, in turns that everybody else waits for.
 package packed
@@ -11,14 +11,14 @@ import (
 )
 
 // Map is a persistent map from texts to texts, of a few kilobytes at most: a
-// change copies the block of its key and the two nodes above it, and copies of
-// the Map from before keep theirs. The zero Map is empty. Any number of
+// change copies the block of its key and the three nodes above it, which are two
+// kilobytes of a million short ones, and copies of the Map from before keep theirs. The zero Map is empty. Any number of
 // goroutines may read copies of a Map while one of them is changed.
 //
 // Each method gets the hash of the key, all 64 bits of it, seeded where somebody
 // else chooses the keys.
 type Map struct {
-	root  *root
+	root  *inner[inner[node]]
 	count int
 }
 
@@ -28,24 +28,25 @@ type Map struct {
 type Owner struct{ _ byte }
 
 const (
-	rootBits = 8
-	nodeBits = 6
+	innerBits = 6
+	nodeBits  = 4
 )
 
-type root struct {
+type inner[K any] struct {
 	owner *Owner
-	nodes [1 << rootBits]*node
+	kids  [1 << innerBits]*K
 }
 
 type node struct {
 	owner  *Owner
-	owned  uint64 // the blocks that the owner made, a bit each
+	owned  uint16 // the blocks that the owner made, a bit each
 	blocks [1 << nodeBits]block
 }
 
-// place splits the bits of a hash that choose a block.
-func place(hash uint64) (inRoot, inNode int) {
-	return int(hash & (1<<rootBits - 1)), int(hash >> rootBits & (1<<nodeBits - 1))
+// at returns the way to the block of a hash.
+func at(hash uint64) (inRoot, inInner, inNode int) {
+	const innerMask, nodeMask = 1<<innerBits - 1, 1<<nodeBits - 1
+	return int(hash & innerMask), int(hash >> innerBits & innerMask), int(hash >> (2 * innerBits) & nodeMask)
 }
 
 // Len returns how many keys the map has.
@@ -56,12 +57,12 @@ func (m *Map) Get(hash uint64, key string) (value string, ok bool) {
 	if m.root == nil {
 		return "", false
 	}
-	inRoot, inNode := place(hash)
-	n := m.root.nodes[inRoot]
-	if n == nil {
+	inRoot, inInner, inNode := at(hash)
+	i := m.root.kids[inRoot]
+	if i == nil || i.kids[inInner] == nil {
 		return "", false
 	}
-	b := n.blocks[inNode]
+	b := i.kids[inInner].blocks[inNode]
 	slot := b.find(hash, key)
 	if slot < 0 {
 		return "", false
@@ -113,15 +114,19 @@ func (m *Map) Delete(o *Owner, hash uint64, key string) bool {
 // All gives every key and its value, in no order.
 func (m *Map) All() iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
-		if m.root == nil {
-			return
-		}
-		for _, n := range m.root.nodes {
-			if n == nil {
-				continue
+		for b := range m.blocks {
+			if !b.all(yield) {
+				return
 			}
+		}
+	}
+}
+
+func (m *Map) blocks(yield func(block) bool) {
+	for i := range m.root.all {
+		for n := range i.all {
 			for _, b := range n.blocks {
-				if !b.all(yield) {
+				if !yield(b) {
 					return
 				}
 			}
@@ -129,27 +134,51 @@ func (m *Map) All() iter.Seq2[string, string] {
 	}
 }
 
-// own makes the nodes above a block ones of the edit.
+func (i *inner[K]) all(yield func(*K) bool) {
+	if i == nil {
+		return
+	}
+	for _, kid := range i.kids {
+		if kid != nil && !yield(kid) {
+			return
+		}
+	}
+}
+
+// own makes the nodes above a block ones of the edit, and returns the lowest and where
+// it has the block.
 func (m *Map) own(o *Owner, hash uint64) (*node, int) {
-	inRoot, inNode := place(hash)
+	inRoot, inInner, inNode := at(hash)
+	m.root = m.root.own(o)
+	i := m.root.kids[inRoot].own(o)
+	m.root.kids[inRoot] = i
+	n := i.kids[inInner].own(o)
+	i.kids[inInner] = n
+	return n, inNode
+}
+
+func (i *inner[K]) own(o *Owner) *inner[K] {
 	switch {
-	case m.root == nil:
-		m.root = &root{owner: o}
-	case m.root.owner != o:
-		own := *m.root
-		own.owner = o
-		m.root = &own
+	case i == nil:
+		return &inner[K]{owner: o}
+	case i.owner == o:
+		return i
 	}
-	at := &m.root.nodes[inRoot]
+	own := *i
+	own.owner = o
+	return &own
+}
+
+func (n *node) own(o *Owner) *node {
 	switch {
-	case *at == nil:
-		*at = &node{owner: o}
-	case (*at).owner != o:
-		own := **at
-		own.owner, own.owned = o, 0
-		*at = &own
+	case n == nil:
+		return &node{owner: o}
+	case n.owner == o:
+		return n
 	}
-	return *at, inNode
+	own := *n
+	own.owner, own.owned = o, 0
+	return &own
 }
 
 // block is a hash table in bytes; nil is empty. All numbers are little-endian and of
