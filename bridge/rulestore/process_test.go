@@ -72,13 +72,20 @@ func (r *rig) follow(opts rulestore.Options) {
 	if err := store.Start(js, reconnected); err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { // before its connection
-		if err := store.Close(); err != nil {
-			r.t.Error(err)
-		}
-	})
 	r.store = store
+	r.t.Cleanup(r.close) // before its connection
 	r.eventually("first load", func() bool { return store.Status().Source == rulestore.SourceKV })
+}
+
+// close ends the store, and lets go of it.
+func (r *rig) close() {
+	if r.store == nil {
+		return
+	}
+	if err := r.store.Close(); err != nil {
+		r.t.Error(err)
+	}
+	r.store = nil
 }
 
 // put stores a document, also with a server that is only just starting.

@@ -53,8 +53,7 @@ func TestScale(t *testing.T) {
 	}
 	load("one version each", rulestore.Options{})
 	r.expect(n)
-	check(t, r.store.Close())
-	r.store = nil
+	r.close()
 	t.Run("pushes to a bare consumer", func(t *testing.T) { r.bareConsumer(t).measure(t, r, n, 100*time.Microsecond) })
 
 	opts := rulestore.Options{SnapshotPath: filepath.Join(t.TempDir(), "rules.snapshot"), CheckEvery: time.Second}
@@ -81,7 +80,7 @@ func TestScale(t *testing.T) {
 	r.expect(n)
 
 	began := time.Now()
-	check(t, r.store.Close())
+	r.close()
 	t.Logf("last snapshot: within %v", time.Since(began))
 	opts.Changed = nil
 	runtime.GC()
@@ -94,7 +93,7 @@ func TestScale(t *testing.T) {
 		t.Errorf("restored %d documents from %s, want %d", s.Documents, s.Source, good(n))
 	}
 	r.expectDecisions(n)
-	check(t, restored.Close())
+	r.close()
 }
 
 func good(n int) int { return n - (n+9)/10 }
