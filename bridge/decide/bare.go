@@ -3,6 +3,8 @@ package decide
 import (
 	"encoding/binary"
 	"math"
+
+	"bintubridge/bridge/packed"
 )
 
 // Most of a million rules allow or deny one stream name and say nothing else. They
@@ -58,9 +60,39 @@ func cutBare(list, stream string) (r rule, rest string) {
 	}, list[end:]
 }
 
+// bareRules are bare rules by stream name.
+type bareRules struct {
+	lists  packed.Map
+	screen screen
+}
+
+// get returns the rules of a name, "" when there are none.
+func (b *bareRules) get(hash uint64, stream string) string {
+	if !b.screen.may(uint32(hash)) {
+		return ""
+	}
+	list, _ := b.lists.Get(hash, stream)
+	return list
+}
+
+// set replaces the rules of a name.
+func (b *bareRules) set(o *packed.Owner, keys keys, stream string, list []byte) {
+	hash, before := keys.ofName(stream), b.lists.Len()
+	if len(list) == 0 {
+		b.lists.Delete(o, hash, stream)
+	} else {
+		b.lists.Put(o, hash, stream, list)
+	}
+	b.screen.follow(uint32(hash), before, b.lists.Len(), func(add func(uint32)) {
+		for stream := range b.lists.All() {
+			add(uint32(keys.ofName(stream)))
+		}
+	})
+}
+
 // visitBare offers the bare rules of the request's stream name.
 func (x *index) visitBare(s *search, hash uint64) {
-	for list, _ := x.bare.Get(hash, s.in.Name); list != ""; {
+	for list := x.bare.get(hash, s.in.Name); list != ""; {
 		var r rule
 		r, list = cutBare(list, s.in.Name)
 		s.offerBare(&r)
@@ -94,8 +126,7 @@ func (t *trail) whole(r *rule) *rule {
 // addBare adds a bare rule, and reports false where enough have its stream name, so
 // that a change of one does not copy all of them.
 func (e *Edit) addBare(x *index, r *rule) bool {
-	hash := e.table.keys.ofName(r.stream)
-	list, _ := x.bare.Get(hash, r.stream)
+	list := x.bare.get(e.table.keys.ofName(r.stream), r.stream)
 	n := 0
 	for rest := list; rest != ""; n++ {
 		_, rest = cutBare(rest, r.stream)
@@ -104,15 +135,14 @@ func (e *Edit) addBare(x *index, r *rule) bool {
 		return false
 	}
 	e.bytes = appendBare(append(e.bytes[:0], list...), r)
-	x.bare.Put(e.packed, hash, r.stream, e.bytes)
+	x.bare.set(e.packed, e.table.keys, r.stream, e.bytes)
 	x.reach[partBare].add(r.rank())
 	return true
 }
 
 // removeBare takes a bare rule out, and reports false where it stands with others.
 func (e *Edit) removeBare(x *index, r *rule) bool {
-	hash := e.table.keys.ofName(r.stream)
-	list, _ := x.bare.Get(hash, r.stream)
+	list := x.bare.get(e.table.keys.ofName(r.stream), r.stream)
 	for rest := list; rest != ""; {
 		at := len(list) - len(rest)
 		var other rule
@@ -120,11 +150,7 @@ func (e *Edit) removeBare(x *index, r *rule) bool {
 			continue
 		}
 		e.bytes = append(append(e.bytes[:0], list[:at]...), rest...)
-		if len(e.bytes) == 0 {
-			x.bare.Delete(e.packed, hash, r.stream)
-		} else {
-			x.bare.Put(e.packed, hash, r.stream, e.bytes)
-		}
+		x.bare.set(e.packed, e.table.keys, r.stream, e.bytes)
 		x.reach[partBare].entries--
 		return true
 	}

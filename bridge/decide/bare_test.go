@@ -95,7 +95,7 @@ func TestCrowdOfOneName(t *testing.T) {
 				t.Fatalf("with %d rules: %d considered", len(docs)+1, got)
 			}
 		}
-		if x := edit.Table(1).starting; x.bare.Len()+x.names.trie.count != 0 || x.reach[partBare].entries+x.reach[partName].entries != 0 {
+		if x := edit.Table(1).starting; x.bare.lists.Len()+x.names.trie.count != 0 || x.reach[partBare].entries+x.reach[partName].entries != 0 {
 			t.Fatalf("left: %+v", x.reach)
 		}
 	})

@@ -85,7 +85,7 @@ func (m *editMachine) Empty(t *rapid.T) {
 		indexes = append(indexes, &edit.shadow.table.starting, &edit.shadow.table.running)
 	}
 	for _, x := range indexes {
-		if x.bare.Len()+x.names.trie.count+x.prefixes.trie.count+x.grams.trie.count+x.values.count+x.fields.len()+x.absent.len()+x.apps.count+len(x.rest)+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.addrs != nil {
+		if x.bare.lists.Len()+x.names.trie.count+x.prefixes.trie.count+x.grams.trie.count+x.values.count+x.fields.len()+x.absent.len()+x.apps.count+len(x.rest)+len(x.prefixLengths)+len(x.gramSizes) != 0 || x.addrs != nil {
 			t.Fatalf("left after all was deleted: %+v", x)
 		}
 		for part, reach := range x.reach {

@@ -4,8 +4,6 @@ import (
 	"hash/maphash"
 	"net/netip"
 
-	"bintubridge/bridge/packed"
-
 	"github.com/gaissmai/bart"
 )
 
@@ -15,9 +13,9 @@ import (
 type index struct {
 	reach [numParts]reach
 
-	bare          packed.Map // rules of a stream name and nothing else, by it
-	names         sieve      // others by exact stream name
-	prefixes      sieve      // by what a pattern begins with
+	bare          bareRules // of a stream name and nothing else, by it
+	names         sieve     // others by exact stream name
+	prefixes      sieve     // by what a pattern begins with
 	prefixLengths lengths
 	grams         sieve // by another text of a pattern
 	gramSizes     lengths

@@ -6,8 +6,7 @@ import "sync/atomic"
 // tells of most of them. The zero sieve is empty.
 type sieve struct {
 	trie   trie
-	filter *filter // nil: it has no key
-	stale  int     // about how many keys of the filter are gone
+	screen screen
 }
 
 // get returns the posting of key, nil when there is none. It may not be changed.
@@ -27,31 +26,48 @@ func (s *sieve) at(key uint32) posting {
 }
 
 // may reports whether the sieve may have the key.
-func (s *sieve) may(key uint32) bool { return s.filter != nil && s.filter.may(key) }
+func (s *sieve) may(key uint32) bool { return s.screen.may(key) }
 
 // set replaces the posting of key, by nothing when it is empty.
 func (s *sieve) set(o *owner, key uint32, p posting) {
 	before := s.trie.count
 	s.trie.set(o, key, p)
-	switch n := s.trie.count; {
-	case n == 0:
+	s.screen.follow(key, before, s.trie.count, s.trie.each)
+	if s.trie.count == 0 {
 		*s = sieve{}
+	}
+}
+
+// screen tells of most keys that they are not there. The zero screen has none.
+type screen struct {
+	filter *filter // nil: there is no key
+	stale  int     // about how many keys of the filter are gone
+}
+
+func (s *screen) may(key uint32) bool { return s.filter != nil && s.filter.may(key) }
+
+// follow notes that a key came or went, so that of before keys there are n; each gives
+// all of them.
+func (s *screen) follow(key uint32, before, n int, each func(func(key uint32))) {
+	switch {
+	case n == 0:
+		*s = screen{}
 	case n < before:
 		if s.stale++; s.stale > s.filter.keys/2 {
-			s.renew()
+			s.renew(n, each)
 		}
 	case n > before && (s.filter == nil || n > s.filter.keys):
-		s.renew()
+		s.renew(n, each)
 	case n > before && !s.filter.add(key) && s.stale > 0:
 		s.stale-- // most likely the key was here before, as when its rule is pushed again
 	}
 }
 
-// renew makes a filter of just the keys that are there, with room for as many more.
-func (s *sieve) renew() {
+// renew makes a filter of just the n keys that are there, with room for as many more.
+func (s *screen) renew(n int, each func(func(key uint32))) {
 	const few = 32
-	s.filter, s.stale = newFilter(2*max(s.trie.count, few)), 0
-	s.trie.each(func(key uint32) { s.filter.add(key) })
+	s.filter, s.stale = newFilter(2*max(n, few)), 0
+	each(func(key uint32) { s.filter.add(key) })
 }
 
 // filter is a set of keys that may seem to have a few more: a Bloom filter that has

@@ -103,12 +103,12 @@ func TestSieveKeepsItsFilter(t *testing.T) {
 	o := new(owner)
 	s.set(o, 1, there)
 	s.set(o, 2, there)
-	before := s.filter
+	before := s.screen.filter
 	for range 10_000 {
 		s.set(o, 1, posting{})
 		s.set(o, 1, there)
 	}
-	if s.filter != before {
+	if s.screen.filter != before {
 		t.Error("the filter was made anew")
 	}
 }
