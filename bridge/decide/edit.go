@@ -28,6 +28,9 @@ func (t *Table) Edit() *Edit {
 	return e
 }
 
+// Expect makes room for about so many rules that the edit is to bring. It comes before them.
+func (e *Edit) Expect(rules int) { e.packed = packed.NewOwner(rules) }
+
 // Replace takes the old document out and puts the new one in. Old is nil when
 // there was none, and else was compiled of the same text for the same key as the one
 // that was put in; doc is nil when it is removed.

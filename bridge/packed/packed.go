@@ -25,7 +25,15 @@ type Map struct {
 // Owner says which edit made a part of a Map: what it made itself nobody else
 // has, and it is changed in place. An edit ends with the last use of its Owner;
 // a copy of the Map from before that end may change with it.
-type Owner struct{ _ byte }
+type Owner struct {
+	room uint32 // of a new block, in entries
+}
+
+// NewOwner returns the Owner of an edit that makes room for so many entries.
+func NewOwner(expected int) *Owner {
+	const blockBits = 2*innerBits + nodeBits
+	return &Owner{room: uint32(expected >> blockBits * 5 / 4)} // they are not spread evenly
+}
 
 const (
 	innerBits = 6
@@ -62,9 +70,9 @@ func (m *Map) Get(hash uint64, key string) (value string, ok bool) {
 	if i == nil || i.kids[inInner] == nil {
 		return "", false
 	}
-	b := i.kids[inInner].blocks[inNode]
-	slot := b.find(hash, key)
-	if slot < 0 {
+	b := &i.kids[inInner].blocks[inNode]
+	slot, ok := b.find(hash, key)
+	if !ok {
 		return "", false
 	}
 	_, value, _ = b.entry(b.start(slot))
@@ -74,21 +82,21 @@ func (m *Map) Get(hash uint64, key string) (value string, ok bool) {
 // Put sets the value of key.
 func (m *Map) Put(o *Owner, hash uint64, key string, value []byte) {
 	n, i := m.own(o, hash)
-	b := n.blocks[i]
-	slot := b.find(hash, key)
-	if slot < 0 {
+	b, owned := &n.blocks[i], n.owned&(1<<i) != 0
+	slot, there := b.find(hash, key)
+	if !there {
 		m.count++
 	}
-	if slot < 0 && n.owned&(1<<i) != 0 && b.hasRoom() {
-		n.blocks[i] = b.add(hash, key, value)
-		return
+	if there || !owned || !b.hasRoom() {
+		more := uint32(0)
+		if !there && owned {
+			more = b.entries // an edit that adds much comes again
+		}
+		more = max(1, more, o.room-min(o.room, b.entries))
+		*b = b.rebuilt(slot, there, slotsFor(b.entries+more), int(more)*(lengths+len(key)+len(value)))
+		n.owned |= 1 << i
 	}
-	slots := slotsFor(b.entries() + 1)
-	if slot < 0 && n.owned&(1<<i) != 0 {
-		slots *= 2 // an edit that adds much comes again
-	}
-	n.blocks[i] = b.without(slot, slots, entrySize(key, value)).add(hash, key, value)
-	n.owned |= 1 << i
+	b.add(hash, key, value)
 }
 
 // Delete takes out a key, and reports whether the map had it.
@@ -101,12 +109,13 @@ func (m *Map) Delete(o *Owner, hash uint64, key string) bool {
 		return true
 	}
 	n, i := m.own(o, hash)
-	b := n.blocks[i]
 	n.owned |= 1 << i
-	if b.entries() == 1 {
-		n.blocks[i] = nil
+	b := &n.blocks[i]
+	if b.entries == 1 {
+		*b = block{}
 	} else {
-		n.blocks[i] = b.without(b.find(hash, key), slotsFor(b.entries()-1), 0)
+		slot, _ := b.find(hash, key)
+		*b = b.rebuilt(slot, true, slotsFor(b.entries-1), 0)
 	}
 	return true
 }
@@ -122,11 +131,11 @@ func (m *Map) All() iter.Seq2[string, string] {
 	}
 }
 
-func (m *Map) blocks(yield func(block) bool) {
+func (m *Map) blocks(yield func(*block) bool) {
 	for i := range m.root.all {
 		for n := range i.all {
-			for _, b := range n.blocks {
-				if !yield(b) {
+			for b := range n.blocks {
+				if !yield(&n.blocks[b]) {
 					return
 				}
 			}
@@ -181,143 +190,114 @@ func (n *node) own(o *Owner) *node {
 	return &own
 }
 
-// block is a hash table in bytes; nil is empty. All numbers are little-endian and of
-// 4 bytes:
+// block is a hash table in bytes. All numbers are little-endian and of 4 bytes:
 //
-//	offset  what
-//	     0  number of entries
-//	     4  number of slots
-//	     8  slots: the upper half of an entry's hash, and where the entry begins; 0: free
-//	        entries: length of the key, length of the value, the key, the value
+//	slots    the upper half of an entry's hash, and where the entry begins; 0: free
+//	entries  length of the key, length of the value, the key, the value
 //
-// An entry has the slot that its hash points to, or the first free one behind it.
-type block []byte
+// An entry has the slot that its hash points to, or the first free one behind it. The
+// zero block is empty.
+type block struct {
+	bytes   []byte
+	slots   uint32
+	entries uint32
+}
 
 const (
-	headSize  = 8
-	slotSize  = 8
-	lengths   = 8
-	tagOf     = 32 // bits of the hash below the tag
-	roomFor   = 3  // entries
-	slotsEach = 4
+	slotSize = 8
+	lengths  = 8
+	tagOf    = 32 // bits of the hash below the tag
 )
 
 // slotsFor is how many slots n entries want.
-func slotsFor(n int) int { return n*slotsEach/roomFor + 1 }
+func slotsFor(n uint32) uint32 { return n*4/3 + 1 }
 
-func entrySize(key string, value []byte) int { return lengths + len(key) + len(value) }
-
-func (b block) number(at int) int { return int(binary.LittleEndian.Uint32(b[at:])) }
-
-func (b block) set(at, number int) { binary.LittleEndian.PutUint32(b[at:], uint32(number)) }
-
-func (b block) entries() int {
-	if b == nil {
-		return 0
-	}
-	return b.number(0)
-}
-
-func (b block) slots() int { return b.number(4) }
+func (b *block) number(at uint32) uint32 { return binary.LittleEndian.Uint32(b.bytes[at:]) }
 
 // hasRoom reports whether one more entry may have a slot.
-func (b block) hasRoom() bool { return b != nil && slotsFor(b.entries()+1) <= b.slots() }
+func (b *block) hasRoom() bool { return slotsFor(b.entries+1) <= b.slots }
 
-func (b block) start(slot int) int { return b.number(headSize + slot*slotSize + 4) }
+func (b *block) start(slot uint32) uint32 { return b.number(slot*slotSize + 4) }
 
 // entry returns the entry that begins at a byte. Its texts are the block's bytes, which
 // stay as they are: an entry is only ever added, and taken out of a copy.
-func (b block) entry(at int) (key, value string, end int) {
+func (b *block) entry(at uint32) (key, value string, end uint32) {
 	from := at + lengths
 	middle := from + b.number(at)
 	end = middle + b.number(at+4)
-	text := b[from:end]
+	text := b.bytes[from:end]
 	whole := unsafe.String(unsafe.SliceData(text), len(text)) //nolint:gosec // G103: see above
 	return whole[:middle-from], whole[middle-from:], end
 }
 
-// find returns the slot of key, -1 when there is none.
-func (b block) find(hash uint64, key string) int {
-	if b == nil {
-		return -1
+// find returns the slot of key, and whether it has one.
+func (b *block) find(hash uint64, key string) (slot uint32, ok bool) {
+	if b.entries == 0 {
+		return 0, false
 	}
-	tag, slots := uint32(hash>>tagOf), b.slots()
-	for slot := home(tag, slots); ; slot = next(slot, slots) {
-		at := headSize + slot*slotSize
-		start := b.number(at + 4)
+	tag := uint32(hash >> tagOf)
+	for slot = b.home(tag); ; slot = b.next(slot) {
+		start := b.start(slot)
 		if start == 0 {
-			return -1
+			return 0, false
 		}
-		if uint32(b.number(at)) == tag {
+		if b.number(slot*slotSize) == tag {
 			if k, _, _ := b.entry(start); k == key {
-				return slot
+				return slot, true
 			}
 		}
 	}
 }
 
-func home(tag uint32, slots int) int { return int(uint64(tag) * uint64(slots) >> 32) }
+func (b *block) home(tag uint32) uint32 { return uint32(uint64(tag) * uint64(b.slots) >> tagOf) }
 
-func next(slot, slots int) int {
-	if slot++; slot < slots {
+func (b *block) next(slot uint32) uint32 {
+	if slot++; slot < b.slots {
 		return slot
 	}
 	return 0
 }
 
 // add appends an entry that the block has not, but has room for.
-func (b block) add(hash uint64, key string, value []byte) block {
-	b.take(uint32(hash>>tagOf), len(b))
-	b.set(0, b.entries()+1)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(key)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
-	b = append(b, key...)
-	return append(b, value...)
+func (b *block) add(hash uint64, key string, value []byte) {
+	b.take(uint32(hash >> tagOf))
+	b.bytes = binary.LittleEndian.AppendUint32(b.bytes, uint32(len(key)))
+	b.bytes = binary.LittleEndian.AppendUint32(b.bytes, uint32(len(value)))
+	b.bytes = append(b.bytes, key...)
+	b.bytes = append(b.bytes, value...)
 }
 
-// take gives an entry the first free slot from its home on.
-func (b block) take(tag uint32, start int) {
-	slots := b.slots()
-	for slot := home(tag, slots); ; slot = next(slot, slots) {
-		if at := headSize + slot*slotSize; b.number(at+4) == 0 {
-			b.set(at, int(tag))
-			b.set(at+4, start)
-			return
-		}
+// take gives the entry that is appended next the first free slot from its home on.
+func (b *block) take(tag uint32) {
+	slot := b.home(tag)
+	for b.start(slot) != 0 {
+		slot = b.next(slot)
 	}
+	at := b.bytes[slot*slotSize:]
+	binary.LittleEndian.PutUint32(at, tag)
+	binary.LittleEndian.PutUint32(at[4:], uint32(len(b.bytes)))
+	b.entries++
 }
 
-// without returns a copy with so many slots that has not the entry of a slot, -1 for
-// none, and memory for more bytes.
-func (b block) without(gone, slots, more int) block {
-	from := headSize // of the entries
-	if b != nil {
-		from += b.slots() * slotSize
-	}
-	size := headSize + slots*slotSize
-	c := make(block, size, size+max(len(b)-from, 0)+more)
-	c.set(4, slots)
-	if b == nil {
-		return c
-	}
-	for slot := range b.slots() {
+// rebuilt returns a copy with so many slots, and memory for more bytes, of all entries but
+// that of the slot gone, if there is one.
+func (b *block) rebuilt(gone uint32, isGone bool, slots uint32, more int) block {
+	texts := len(b.bytes) - int(b.slots*slotSize)
+	c := block{bytes: make([]byte, slots*slotSize, int(slots*slotSize)+texts+more), slots: slots}
+	for slot := range b.slots {
 		start := b.start(slot)
-		if start == 0 || slot == gone {
+		if start == 0 || isGone && slot == gone {
 			continue
 		}
 		_, _, end := b.entry(start)
-		c.take(uint32(b.number(headSize+slot*slotSize)), len(c))
-		c.set(0, c.entries()+1)
-		c = append(c, b[start:end]...)
+		c.take(b.number(slot * slotSize))
+		c.bytes = append(c.bytes, b.bytes[start:end]...)
 	}
 	return c
 }
 
-func (b block) all(yield func(key, value string) bool) bool {
-	if b == nil {
-		return true
-	}
-	for at := headSize + b.slots()*slotSize; at < len(b); {
+func (b *block) all(yield func(key, value string) bool) bool {
+	for at := b.slots * slotSize; int(at) < len(b.bytes); {
 		key, value, end := b.entry(at)
 		if !yield(key, value) {
 			return false

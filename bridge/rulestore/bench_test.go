@@ -33,8 +33,8 @@ func filled(b *testing.B, n int, opts Options) *follower {
 		}
 	})
 	edit := store.view.Load().table.Edit()
-	l := newLedger()
-	c := startCompilers(newDocuments(), func(v verdict) {
+	l := newLedger(0)
+	c := startCompilers(newDocuments(0), func(v verdict) {
 		was, is := l.apply(v)
 		replace(edit, was, is)
 	})

@@ -65,8 +65,9 @@ type kept struct {
 	tag      uint32 // of the key, which most others of its part have not
 }
 
-func newDocuments() *documents {
-	return &documents{seed: maphash.MakeSeed(), owner: new(packed.Owner)}
+// newDocuments makes room for about as many documents as are expected.
+func newDocuments(expected int) *documents {
+	return &documents{seed: maphash.MakeSeed(), owner: packed.NewOwner(expected)}
 }
 
 func (d *documents) hash(key string) uint64 { return maphash.String(d.seed, key) }
@@ -75,6 +76,9 @@ func (d *documents) count() int { return d.packed.Len() + d.kept }
 
 // find returns where the key's document stands in its part, -1 when it does not.
 func (d *documents) find(hash uint64, key string) int {
+	if d.kept == 0 {
+		return -1
+	}
 	tag := uint32(hash >> 32)
 	return slices.IndexFunc(d.parts[hash%shards], func(k kept) bool { return k.tag == tag && k.doc.Key() == key })
 }

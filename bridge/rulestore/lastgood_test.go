@@ -65,7 +65,7 @@ func TestShortHistory(t *testing.T) {
 			js.info.State.Subjects = map[string]uint64{"$KV.rules.acme": tt.newest}
 			n := &loading{
 				follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: js},
-				old:      newLedger(), fresh: newLedger(), edit: new(decide.Table).Edit(),
+				old:      newLedger(0), fresh: newLedger(0), edit: new(decide.Table).Edit(),
 			}
 			n.old.apply(judge(version{key: "acme", data: []byte(allow("cam")), message: message{revision: 1}}, n.old.docs))
 			n.fresh.apply(judge(version{key: "acme", data: []byte("bad"), message: message{revision: 8}}, n.old.docs))
@@ -127,7 +127,7 @@ func TestReadersOfHistories(t *testing.T) {
 			f.create(defaultBucket())
 			n := &loading{
 				follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: f.js},
-				old:      newLedger(), fresh: newLedger(),
+				old:      newLedger(0), fresh: newLedger(0),
 			}
 			for key, versions := range tt.versions {
 				for _, text := range versions {
@@ -190,7 +190,7 @@ func TestHistoriesThatCannotBeRead(t *testing.T) {
 		info := &jetstream.StreamInfo{State: jetstream.StreamState{Msgs: messages}}
 		n := &loading{
 			follower: &follower{store: &Store{opts: Options{Bucket: "rules"}}, js: js, log: slog.New(slog.NewTextHandler(&log, nil))},
-			old:      newLedger(), fresh: newLedger(),
+			old:      newLedger(0), fresh: newLedger(0),
 		}
 		err := n.readHistories(t.Context(), keptVersions{err: nats.ErrConnectionClosed}, info, map[string]*lineage{"acme": {}})
 		if err != nil || !n.partial {

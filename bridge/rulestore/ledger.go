@@ -45,8 +45,9 @@ func (c count) removed(since count) int {
 	return int(c.last-since.last) - int(c.messages) + int(since.messages)
 }
 
-func newLedger() *ledger {
-	return &ledger{docs: newDocuments(), invalid: newRefusals(), gone: map[string]uint64{}, endings: newEndings()}
+// newLedger makes room for about as many keys as are expected.
+func newLedger(expected int) *ledger {
+	return &ledger{docs: newDocuments(expected), invalid: newRefusals(), gone: map[string]uint64{}, endings: newEndings()}
 }
 
 // keys returns how many keys the bucket holds a message of.

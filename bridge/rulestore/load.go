@@ -17,8 +17,11 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, st
 	began, info := time.Now(), stream.CachedInfo()
 	f.flush() // the table has what the old ledger has
 	n := loading{
-		follower: f, old: f.store.ledger, fresh: newLedger(),
+		follower: f, old: f.store.ledger, fresh: newLedger(int(info.State.NumSubjects)),
 		edit: f.store.view.Load().table.Edit(),
+	}
+	if n.old.docs.count() == 0 {
+		n.edit.Expect(int(info.State.NumSubjects))
 	}
 	n.fresh.created, n.fresh.counted = info.Created, countOf(info)
 	n.told = newRefusals() // revisions of another bucket say nothing

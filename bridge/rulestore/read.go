@@ -22,7 +22,7 @@ type Snapshot struct {
 // replaces the file as a whole. One that is damaged, or of another format, is an error.
 func ReadSnapshot(path string) (*Snapshot, error) {
 	var list []*decide.Document
-	l, header, err := readLedger(path, func(_, is record) {
+	l, header, err := readLedger(path, func(int) {}, func(_, is record) {
 		if !is.none() {
 			list = append(list, is.document())
 		}
@@ -36,8 +36,9 @@ func ReadSnapshot(path string) (*Snapshot, error) {
 	}, nil
 }
 
-// readLedger reads a snapshot file into a new ledger, and tells of each document.
-func readLedger(path string, each func(was, is record)) (*ledger, snapshotHeader, error) {
+// readLedger reads a snapshot file into a new ledger. It tells about how many documents
+// there are, and then of each.
+func readLedger(path string, expect func(documents int), each func(was, is record)) (*ledger, snapshotHeader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, snapshotHeader{}, err
@@ -47,8 +48,10 @@ func readLedger(path string, each func(was, is record)) (*ledger, snapshotHeader
 	if err != nil {
 		return nil, snapshotHeader{}, err
 	}
-	l := newLedger()
-	c := startCompilers(newDocuments(), func(v verdict) { each(l.apply(v)) })
+	const usual = 80 // bytes of a document of one rule
+	l := newLedger(int(info.Size() / usual))
+	expect(int(info.Size() / usual))
+	c := startCompilers(newDocuments(0), func(v verdict) { each(l.apply(v)) })
 	defer c.stop()
 	header, err := decodeSnapshot(file, info.Size(), c.add)
 	if err != nil {

@@ -18,7 +18,9 @@ func (s *Store) restore() {
 	// of the time. A memory limit still holds.
 	defer debug.SetGCPercent(debug.SetGCPercent(restoreGCPercent))
 	edit := s.view.Load().table.Edit()
-	l, header, err := readLedger(path, func(was, is record) { replace(edit, was, is) })
+	table := startReplacer(edit)
+	l, header, err := readLedger(path, edit.Expect, table.replace)
+	table.finish()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

@@ -72,7 +72,7 @@ func TestSaverTakesTurns(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return len(b), nil
 		})
-		docs := newDocuments()
+		docs := newDocuments(0)
 		for i := range 5000 {
 			key := fmt.Sprintf("team.%d", i)
 			docs.put(judge(version{key: key, data: []byte(allow(key))}, docs).doc, uint64(i))

@@ -62,7 +62,7 @@ func decode(data []byte) (*file, error) {
 // What the saver writes is what the drawing says, in any order of documents.
 func TestSnapshotFormat(t *testing.T) {
 	want := sampleSnapshot()
-	docs := newDocuments()
+	docs := newDocuments(0)
 	for _, v := range want.documents {
 		docs.put(judge(v, docs).doc, v.revision)
 	}

@@ -295,7 +295,7 @@ func TestFrozenDocuments(t *testing.T) {
 			want   map[string]record
 		}
 		var shots []shot
-		docs, want := newDocuments(), map[string]record{}
+		docs, want := newDocuments(0), map[string]record{}
 		check := func(what string, f frozen, want map[string]record) {
 			got := map[string]record{}
 			for r := range f.all() {

@@ -114,7 +114,7 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, started: time.Now(), ledger: newLedger()}
+	s := &Store{opts: opts, started: time.Now(), ledger: newLedger(0)}
 	s.setTrouble("not connected yet")
 	s.publish(decide.NewTable(0, opts.Defaults, nil), SourceNone)
 	if opts.SnapshotPath != "" {
