@@ -28,12 +28,17 @@ func (f *follower) load(ctx context.Context, w *watch, kv jetstream.KeyValue, st
 	if n.old.created.Equal(info.Created) {
 		n.told = n.old.invalid
 	}
+	n.table = startReplacer(n.edit)
 	c := startCompilers(n.old.docs, n.take)
 	defer c.stop()
-	if err := f.receive(ctx, w, c.add); err != nil {
+	err := f.receive(ctx, w, c.add)
+	if err == nil {
+		c.finish()
+	}
+	n.table.finish()
+	if err != nil {
 		return err
 	}
-	c.finish()
 	n.fresh.reaches(info)
 	if err := n.findLastGood(ctx, kv, stream); err != nil {
 		return err
@@ -63,6 +68,7 @@ type loading struct {
 	*follower
 	old, fresh *ledger
 	edit       *decide.Edit // from the table of the old to that of the fresh
+	table      *replacer    // of the edit, while versions come
 	told       *refusals    // logged before
 	partial    bool         // not all histories could be read
 }
@@ -76,7 +82,7 @@ func (n *loading) take(v verdict) {
 	if !was.none() {
 		before = was
 	}
-	replace(n.edit, before, is)
+	n.table.replace(before, is)
 	if v.err != nil && !n.told.told(v.key, v.revision) {
 		n.refused(v)
 	}
