@@ -8,8 +8,8 @@ import (
 )
 
 // Most of a million rules allow or deny one stream name and say nothing else. They
-// stand in an index as bytes under that name: they cost a fifth of the memory of
-// objects, and the garbage collector nothing.
+// stand in an index as bytes under that name: a few dozen each, and no work for the
+// garbage collector.
 
 // bare reports whether the rule is such a one.
 func (r *rule) bare() bool {

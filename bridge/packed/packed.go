@@ -1,7 +1,7 @@
 // Package packed has a map of texts that Go's garbage collector need not look
 // into: a million entries stand in 65,536 blocks of bytes that have no pointers.
-// A collector that marks a million small objects takes a second of a busy
-// processor for it, in turns that everybody else waits for.
+// To mark a million small objects it takes a second of a busy processor, in turns
+// that everybody else waits for.
 package packed
 
 import (
@@ -11,9 +11,10 @@ import (
 )
 
 // Map is a persistent map from texts to texts, of a few kilobytes at most: a
-// change copies the block of its key and the three nodes above it, which are two
-// kilobytes of a million short ones, and copies of the Map from before keep theirs. The zero Map is empty. Any number of
-// goroutines may read copies of a Map while one of them is changed.
+// change copies the block of its key and the three nodes above it, some three
+// kilobytes of a million short entries, and copies of the Map from before keep
+// theirs. The zero Map is empty. Any number of goroutines may read copies of a
+// Map while one of them is changed.
 //
 // Each method gets the hash of the key, all 64 bits of it, seeded where somebody
 // else chooses the keys.
@@ -88,7 +89,7 @@ func (m *Map) Put(o *Owner, hash uint64, key string, value []byte) {
 		m.count++
 	}
 	if there || !owned || !b.hasRoom() {
-		more := uint32(0)
+		more := uint32(0) // entries that the copy has room for
 		if !there && owned {
 			more = b.entries // an edit that adds much comes again
 		}
