@@ -32,6 +32,8 @@ type rig struct {
 	js    jetstream.JetStream
 	kv    jetstream.KeyValue
 	store *rulestore.Store
+
+	allValid bool // of the documents of TestScale
 }
 
 func startRig(t testing.TB, bucket jetstream.KeyValueConfig) *rig {

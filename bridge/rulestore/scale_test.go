@@ -28,23 +28,25 @@ import (
 )
 
 // scale is how many documents the tests of this file use, of all kinds of rules: 10,000,
-// or what RULESTORE_DOCUMENTS says. One in ten is invalid.
-func scale(t testing.TB) int {
-	text := os.Getenv("RULESTORE_DOCUMENTS")
-	if text == "" {
-		return 10_000
+// or what RULESTORE_DOCUMENTS says. One in ten is invalid, unless RULESTORE_ALL_VALID is
+// set.
+func scale(t testing.TB) (n int, allValid bool) {
+	n, allValid = 10_000, os.Getenv("RULESTORE_ALL_VALID") != ""
+	if text := os.Getenv("RULESTORE_DOCUMENTS"); text != "" {
+		var err error
+		n, err = strconv.Atoi(text)
+		check(t, err)
 	}
-	n, err := strconv.Atoi(text)
-	check(t, err)
-	return n
+	return n, allValid
 }
 
 // Documents by the thousand, one in ten invalid, are loaded, pushed to, saved and
 // read back: each good one decides, each bad one is refused alone. The log has
 // the figures.
 func TestScale(t *testing.T) {
-	n := scale(t)
+	n, allValid := scale(t)
 	r := startRig(t, jetstream.KeyValueConfig{History: 8, LimitMarkerTTL: time.Second})
+	r.allValid = allValid
 	r.fill(n)
 	load := func(what string, opts rulestore.Options) {
 		began, cpu, server := time.Now(), processTime(), r.nats.CPU()
@@ -89,14 +91,21 @@ func TestScale(t *testing.T) {
 	check(t, err)
 	t.Logf("from the snapshot: %v, processor %v", time.Since(began), processTime()-cpu)
 	r.store = restored
-	if s := restored.Status(); s.Source != rulestore.SourceSnapshot || s.Documents != good(n) {
-		t.Errorf("restored %d documents from %s, want %d", s.Documents, s.Source, good(n))
+	if s := restored.Status(); s.Source != rulestore.SourceSnapshot || s.Documents != r.good(n) {
+		t.Errorf("restored %d documents from %s, want %d", s.Documents, s.Source, r.good(n))
 	}
 	r.expectDecisions(n)
 	r.close()
 }
 
-func good(n int) int { return n - (n+9)/10 }
+func (r *rig) isBad(i int) bool { return !r.allValid && i%10 == 0 }
+
+func (r *rig) good(n int) int {
+	if r.allValid {
+		return n
+	}
+	return n - (n+9)/10
+}
 
 // condition is what the rule of a document asks for. Most name a stream; of a million,
 // 10,000 have a prefix, 10,000 a network and 1,000 something else.
@@ -142,9 +151,9 @@ func request(i int) decide.Input {
 	return in
 }
 
-func document(i int) []byte {
+func (r *rig) document(i int) []byte {
 	effect := "allow"
-	if i%10 == 0 {
+	if r.isBad(i) {
 		effect = "alow"
 	}
 	return fmt.Appendf(nil, `{"rules":[{"id":"r","effect":"%s",%s}]}`, effect, condition(i))
@@ -156,7 +165,7 @@ func (r *rig) fill(n int) {
 	js, err := jetstream.New(r.nats.Conn(), jetstream.WithPublishAsyncMaxPending(4000))
 	check(r.t, err)
 	for i := range n {
-		_, err := js.PublishAsync(fmt.Sprintf("$KV.rules.team.%d", i), document(i), jetstream.WithStallWait(bridgetest.Timeout))
+		_, err := js.PublishAsync(fmt.Sprintf("$KV.rules.team.%d", i), r.document(i), jetstream.WithStallWait(bridgetest.Timeout))
 		check(r.t, err)
 	}
 	<-js.PublishAsyncComplete()
@@ -172,7 +181,7 @@ func (r *rig) expect(n int) {
 	r.t.Helper()
 	r.eventually("all documents", func() bool {
 		s := r.store.Status()
-		return s.Documents == good(n) && s.InvalidCount == n-good(n)
+		return s.Documents == r.good(n) && s.InvalidCount == n-r.good(n)
 	})
 	for _, d := range r.store.Status().Invalid {
 		if !strings.Contains(d.Err, `document "`+d.Key+`", rule "r", field "effect": got "alow", want "allow" or "deny"`) {
@@ -188,7 +197,7 @@ func (r *rig) expectDecisions(n int) {
 	for i := range n {
 		in := request(i)
 		d, _, _ := r.store.Decide(&in, time.Now())
-		if allowed := d.Effect == decide.Allow; allowed != (i%10 != 0) || allowed && !strings.HasPrefix(d.Rule, fmt.Sprintf("team.%d/", i)) {
+		if allowed := d.Effect == decide.Allow; allowed == r.isBad(i) || allowed && !strings.HasPrefix(d.Rule, fmt.Sprintf("team.%d/", i)) {
 			r.t.Fatalf("document %d: %+v", i, d)
 		}
 	}
@@ -290,7 +299,7 @@ func (r *rig) push(t *testing.T, n, pushes int, every time.Duration) <-chan ack 
 			if wait := time.Until(began.Add(time.Duration(i) * every)); wait > time.Millisecond/2 {
 				time.Sleep(wait)
 			}
-			key := rand.N(n/10)*10 + 1 + rand.N(9)
+			key := rand.N(n/10)*10 + 1 + rand.N(9) // none of the invalid ones
 			text := fmt.Appendf(nil, `{"rules":[{"id":"push%d","effect":"allow",%s}]}`, i, condition(key))
 			if err := nc.PublishRequest(fmt.Sprintf("$KV.rules.team.%d", key), inbox, text); err != nil {
 				t.Error(err)
