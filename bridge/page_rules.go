@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"bintubridge/bridge/decide"
 )
 
 const (
@@ -35,7 +37,7 @@ func (b *Bridge) queryRules(ctx context.Context, question url.Values) (any, erro
 		Stopped   bool        `json:"stopped"`   // time was up before all documents were looked at
 		Documents int         `json:"documents"` // looked at
 	}{Rules: []foundRule{}}
-	for doc, revision := range b.rules.Documents() {
+	for doc := range b.rules.Texts() {
 		if answer.Documents++; answer.Documents%searchEvery == 0 && ctx.Err() != nil {
 			answer.Stopped = true
 			break
@@ -43,12 +45,12 @@ func (b *Bridge) queryRules(ctx context.Context, question url.Values) (any, erro
 		if answer.More {
 			break
 		}
-		inKey := containsFold(doc.Key(), text)
-		if !inKey && !containsFold(doc.Source(), text) && !strings.Contains(text, "/") {
+		inKey := containsFold(doc.Key, text)
+		if !inKey && !containsFold(doc.Source, text) && !strings.Contains(text, "/") {
 			continue
 		}
-		for id, rule := range doc.Texts() {
-			name := doc.Key() + "/" + id
+		for id, rule := range decide.Texts(doc.Source) {
+			name := doc.Key + "/" + id
 			if !inKey && !containsFold(name, text) && !containsFold(string(rule), text) {
 				continue
 			}
@@ -56,7 +58,7 @@ func (b *Bridge) queryRules(ctx context.Context, question url.Values) (any, erro
 				answer.More = true
 				break
 			}
-			answer.Rules = append(answer.Rules, foundRule{Rule: name, Revision: revision, Text: rule})
+			answer.Rules = append(answer.Rules, foundRule{Rule: name, Revision: doc.Revision, Text: rule})
 		}
 	}
 	slices.SortFunc(answer.Rules, func(a, b foundRule) int { return cmp.Compare(a.Rule, b.Rule) })

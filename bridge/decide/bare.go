@@ -17,7 +17,7 @@ func (r *rule) bare() bool {
 }
 
 // Bare reports whether all rules of the document allow or deny one stream name and say
-// nothing else. A table keeps nothing of such a document but the rules' names.
+// nothing else. A table has their bytes, and seldom holds on to the document.
 func (d *Document) Bare() bool {
 	for i := range d.rules {
 		if !d.rules[i].bare() {

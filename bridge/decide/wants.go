@@ -15,7 +15,7 @@ func (d *Document) Wants(c Considered) json.RawMessage {
 	if !ok || c.Failed == NoCondition {
 		return nil
 	}
-	for name, text := range d.Texts() {
+	for name, text := range Texts(d.source) {
 		if name != id {
 			continue
 		}
@@ -28,14 +28,14 @@ func (d *Document) Wants(c Considered) json.RawMessage {
 	return nil
 }
 
-// Texts returns the document's rules: the id, or "#" and the position from 1, as
-// Decision.Rule has it behind the key, and the text.
-func (d *Document) Texts() iter.Seq2[string, json.RawMessage] {
+// Texts returns the rules of a document that has compiled: the id, or "#" and the position
+// from 1, as Decision.Rule has it behind the key, and the text.
+func Texts(source string) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
 		var document struct {
 			Rules []json.RawMessage `json:"rules"`
 		}
-		if json.Unmarshal([]byte(d.source), &document) != nil {
+		if json.Unmarshal([]byte(source), &document) != nil {
 			return // it has compiled, so it is JSON
 		}
 		for i, text := range document.Rules {

@@ -43,7 +43,7 @@ const maxPacked = 1 << 10
 // documents are the records by key. Of a document that tables do not hold on to,
 // only the text is kept, packed; so are most of a million. A frozen copy costs next to
 // nothing: what it has is shared with it until it changes. It belongs to one goroutine,
-// except for get and compiled while nobody changes it.
+// except for get while nobody changes it.
 type documents struct {
 	seed   maphash.Seed
 	packed packed.Map // revision and text, by key
@@ -55,7 +55,7 @@ type documents struct {
 
 // shards is into how many parts the others are split, by hashes of their keys: of a
 // million, one part has 60, and is copied in a microsecond, also while the collector
-// wants to be told of each pointer. It is a plain list: of so few it takes half the
+// wants to be told of each pointer. A part is a plain list: of so few it takes half the
 // memory of a map, and half the pointers.
 const shards = 16384
 

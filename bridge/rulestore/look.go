@@ -37,15 +37,20 @@ func (s *Store) Document(key string) *decide.Document {
 	return s.ledger.docs.get(key).document()
 }
 
-// Documents returns the documents in force with their revisions, as they are now, in no
-// order.
-func (s *Store) Documents() iter.Seq2[*decide.Document, uint64] {
+// Text is a document in force as it was pushed.
+type Text struct {
+	Key, Source string
+	Revision    uint64
+}
+
+// Texts returns the documents in force, as they are now, in no order.
+func (s *Store) Texts() iter.Seq[Text] {
 	s.mine.Lock()
 	docs := s.ledger.docs.freeze()
 	s.mine.Unlock()
-	return func(yield func(*decide.Document, uint64) bool) {
+	return func(yield func(Text) bool) {
 		for r := range docs.all() {
-			if !yield(r.document(), r.revision) {
+			if !yield(Text{Key: r.key, Source: r.source, Revision: r.revision}) {
 				return
 			}
 		}

@@ -46,14 +46,14 @@ func TestLooking(t *testing.T) {
 		t.Errorf("document %v", got)
 	}
 	var all []string
-	for doc, revision := range s.Documents() {
-		all = append(all, fmt.Sprint(doc.Key(), revision))
+	for doc := range s.Texts() {
+		all = append(all, fmt.Sprint(doc.Key, doc.Revision))
 	}
 	slices.Sort(all)
 	if fmt.Sprint(all) != "[a1 b/c2]" {
 		t.Errorf("documents %v", all)
 	}
-	for range s.Documents() {
+	for range s.Texts() {
 		break // is allowed
 	}
 }
