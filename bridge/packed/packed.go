@@ -116,7 +116,9 @@ func (m *Map) Delete(o *Owner, hash uint64, key string) bool {
 		*b = block{}
 	} else {
 		slot, _ := b.find(hash, key)
-		*b = b.rebuilt(slot, true, slotsFor(b.entries-1), 0)
+		_, _, end := b.entry(b.start(slot))
+		// Often the key comes back, with a value that is a little longer.
+		*b = b.rebuilt(slot, true, slotsFor(b.entries), int(end-b.start(slot))+slack)
 	}
 	return true
 }
@@ -206,6 +208,7 @@ type block struct {
 
 const (
 	slotSize = 8
+	slack    = 32
 	lengths  = 8
 	tagOf    = 32 // bits of the hash below the tag
 )

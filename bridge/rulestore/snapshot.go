@@ -77,8 +77,8 @@ func (s *snapshot) encode(w io.Writer) (sum uint32, err error) {
 			runtime.Gosched()
 		}
 		b = le.AppendUint64(b[:0], r.revision)
-		b = appendText(b, r.key)
-		e.write(appendText(b, r.source))
+		b = appendText(appendText(b, r.key), r.source)
+		e.write(b)
 	}
 	return e.sum.Sum32(), e.out.Flush()
 }
