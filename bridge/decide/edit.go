@@ -55,7 +55,7 @@ func (e *Edit) Replace(old, doc *Document) {
 func (e *Edit) Table(revision uint64) *Table {
 	e.table.revision = revision
 	e.table.shadow = e.shadowTable()
-	e.owner, e.packed, e.shadow = new(owner), new(packed.Owner), nil
+	e.owner, e.packed, e.shadow = new(owner), e.packed.Next(), nil
 	t := e.table
 	return &t
 }

@@ -32,8 +32,9 @@ func hash(key string) uint64 {
 }
 
 var (
-	drawKey   = rapid.StringMatching(`[a-h]{1,3}`)
-	drawValue = rapid.SampledFrom([]string{"", "x", "value", "another, longer value"})
+	drawKey      = rapid.StringMatching(`[a-h]{1,3}`)
+	drawExpected = rapid.SampledFrom([]int{0, 10 << 16}) // nothing, and ten a block
+	drawValue    = rapid.SampledFrom([]string{"", "x", "value", "another, longer value"})
 )
 
 func (m *machine) Put(t *rapid.T) {
@@ -66,7 +67,15 @@ func (m *machine) Empty(t *rapid.T) {
 // Keep ends the edit, and keeps what it made.
 func (m *machine) Keep(*rapid.T) {
 	m.old = append(m.old, version{m.now.packed, maps.Clone(m.now.plain)})
-	m.owner = new(Owner)
+	m.owner = m.owner.Next()
+}
+
+// Fork keeps what there is, and goes on with an older version in a line of its own.
+func (m *machine) Fork(t *rapid.T) {
+	m.Keep(t)
+	v := rapid.SampledFrom(m.old).Draw(t, "version")
+	m.now = version{v.packed, maps.Clone(v.plain)}
+	m.owner = NewOwner(drawExpected.Draw(t, "expected"))
 }
 
 func (m *machine) Check(t *rapid.T) {
@@ -96,8 +105,8 @@ func (m *machine) Check(t *rapid.T) {
 
 func TestMapBesideGoMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{owner: new(Owner), now: version{plain: map[string]string{}}}
-		t.Repeat(map[string]func(*rapid.T){"put": m.Put, "delete": m.Delete, "empty": m.Empty, "keep": m.Keep, "": m.Check})
+		m := &machine{owner: NewOwner(drawExpected.Draw(t, "expected")), now: version{plain: map[string]string{}}}
+		t.Repeat(map[string]func(*rapid.T){"put": m.Put, "delete": m.Delete, "empty": m.Empty, "keep": m.Keep, "fork": m.Fork, "": m.Check})
 	})
 }
 
@@ -122,13 +131,16 @@ func TestReadersOfAnOldVersion(t *testing.T) {
 		}
 		done <- nil
 	}()
-	second := new(Owner)
-	for i := range keys {
-		hash, key := name(i)
+	edit := first
+	for i := range 3 * keys {
+		if i%10 == 0 {
+			edit = edit.Next()
+		}
+		hash, key := name(i % keys)
 		if i%3 == 0 {
-			m.Delete(second, hash, key)
+			m.Delete(edit, hash, key)
 		} else {
-			m.Put(second, hash, key, []byte("new"))
+			m.Put(edit, hash, key, []byte("new"))
 		}
 	}
 	if err := <-done; err != nil {

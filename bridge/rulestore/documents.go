@@ -147,7 +147,7 @@ func (d *documents) all() iter.Seq[record] { return frozen{d.packed, d.parts[:],
 
 // freeze returns the records as they are now.
 func (d *documents) freeze() frozen {
-	d.owner = new(packed.Owner)
+	d.owner = d.owner.Next()
 	for i := range d.shared {
 		d.shared[i] = true
 	}
