@@ -7,17 +7,31 @@ import (
 	"bintubridge/bridge/packed"
 )
 
-// Most of a million rules allow or deny one stream name and say nothing else. They
-// stand in an index as bytes under that name: a few dozen each, and no work for the
-// garbage collector.
+// Most of a million rules are for one stream name, and ask for no more than an app or a
+// time. They stand in an index as bytes under that name: a few dozen each, and no work
+// for the garbage collector.
+
+// maxConditions is how many bytes the conditions of a bare rule may have: a change of
+// another rule may copy them.
+const maxConditions = 1 << 10
 
 // bare reports whether the rule is such a one.
 func (r *rule) bare() bool {
-	return r.more == nil && r.stream != "" && !r.shadow && len(r.name) <= math.MaxUint16
+	return r.stream != "" && !r.shadow && len(r.name) <= math.MaxUint16 && (r.more == nil || r.more.bare())
 }
 
-// Bare reports whether all rules of the document allow or deny one stream name and say
-// nothing else. A table has their bytes, and seldom holds on to the document.
+// bare reports whether a rule with the conditions may stand as bytes.
+func (c *conditions) bare() bool {
+	size := bareTimes + textHead + len(c.reason)
+	for _, app := range c.apps {
+		size += textHead + len(app)
+	}
+	return size <= maxConditions && len(c.streams)+len(c.globs)+len(c.networks)+len(c.custom) == 0 && c.token == nil && c.when == nil
+}
+
+// Bare reports whether each rule of the document is for one stream name, and asks for no
+// more than calls, apps and a time. A table has the bytes of such rules, and seldom
+// holds on to the document.
 func (d *Document) Bare() bool {
 	for i := range d.rules {
 		if !d.rules[i].bare() {
@@ -34,30 +48,47 @@ func (d *Document) Bare() bool {
 //	     2     4  priority
 //	     6     1  effect
 //	     7     2  length of the name
-//	     9        name
+//	     9     2  length of the conditions, 0: none
+//	    11        name
+//	              conditions: see bareConditions
 //
 // Those of one stream name follow each other.
-const bareHead = 9
+const bareHead = 11
+
+type bareRule struct {
+	rule       // but for more
+	conditions bareConditions
+}
 
 func appendBare(b []byte, r *rule) []byte {
 	b = binary.LittleEndian.AppendUint16(b, uint16(r.calls))
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.priority))
 	b = append(b, byte(r.effect))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(r.name)))
-	return append(b, r.name...)
+	b = append(b, 0, 0)
+	b = append(b, r.name...)
+	if r.more != nil {
+		lengthAt, before := len(b)-len(r.name)-2, len(b)
+		b = appendConditions(b, r.more)
+		binary.LittleEndian.PutUint16(b[lengthAt:], uint16(len(b)-before))
+	}
+	return b
 }
 
 // cutBare takes the first rule off a list.
-func cutBare(list, stream string) (r rule, rest string) {
+func cutBare(list, stream string) (r bareRule, rest string) {
 	head := []byte(list[:bareHead])
-	end := bareHead + int(binary.LittleEndian.Uint16(head[7:]))
-	return rule{
-		name:     list[bareHead:end],
+	nameEnd := bareHead + int(binary.LittleEndian.Uint16(head[7:]))
+	end := nameEnd + int(binary.LittleEndian.Uint16(head[9:]))
+	r.rule = rule{
+		name:     list[bareHead:nameEnd],
 		stream:   stream,
 		calls:    callSet(binary.LittleEndian.Uint16(head)),
 		priority: int32(binary.LittleEndian.Uint32(head[2:])),
 		effect:   Effect(head[6]),
-	}, list[end:]
+	}
+	r.conditions = bareConditions(list[nameEnd:end])
+	return r, list[end:]
 }
 
 // bareRules are bare rules by stream name.
@@ -93,34 +124,38 @@ func (b *bareRules) set(o *packed.Owner, keys keys, stream string, list []byte) 
 // visitBare offers the bare rules of the request's stream name.
 func (x *index) visitBare(s *search, hash uint64) {
 	for list := x.bare.get(hash, s.in.Name); list != ""; {
-		var r rule
+		var r bareRule
 		r, list = cutBare(list, s.in.Name)
 		s.offerBare(&r)
 	}
 }
 
 // offerBare checks a rule that lives no longer than the call.
-func (s *search) offerBare(r *rule) {
+func (s *search) offerBare(r *bareRule) {
 	switch {
-	case s.settled(r):
+	case s.settled(&r.rule):
 	case s.wantsAll():
 		s.offer(newCandidate(s.trail.whole(r), anyGlob), IndexName)
-	case r.calls.has(s.in.Call):
+	case r.calls.has(s.in.Call) && r.conditions.hold(&s.query):
 		s.bare = *r
 	}
 }
 
 // whole returns a copy of a bare rule, always the same one.
-func (t *trail) whole(r *rule) *rule {
+func (t *trail) whole(r *bareRule) *rule {
 	if t == nil {
-		own := *r
-		return &own
+		return r.whole()
 	}
 	if t.bare[r.name] == nil {
-		own := *r
-		t.bare[r.name] = &own
+		t.bare[r.name] = r.whole()
 	}
 	return t.bare[r.name]
+}
+
+func (r *bareRule) whole() *rule {
+	own := r.rule
+	own.more = r.conditions.whole()
+	return &own
 }
 
 // addBare adds a bare rule, and reports false where enough have its stream name, so
@@ -145,7 +180,7 @@ func (e *Edit) removeBare(x *index, r *rule) bool {
 	list := x.bare.get(e.table.keys.ofName(r.stream), r.stream)
 	for rest := list; rest != ""; {
 		at := len(list) - len(rest)
-		var other rule
+		var other bareRule
 		if other, rest = cutBare(rest, r.stream); other.name != r.name {
 			continue
 		}

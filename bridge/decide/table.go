@@ -83,14 +83,14 @@ func (t *Table) decision(s *search) Decision {
 	if best == nil {
 		return t.defaults.decide(s.in.Call)
 	}
-	return Decision{Effect: best.effect, Rule: best.name, Reason: best.reason()}
+	return Decision{Effect: best.effect, Rule: best.name, Reason: s.reason(best)}
 }
 
 // search looks for the rule that decides a query.
 type search struct {
 	query
 	best *rule    // of those that match so far; with all the last of its rules, once it is full
-	bare rule     // in the place of best where it stands in the table as bytes; without a name: it does not
+	bare bareRule // in the place of best where it stands in the table as bytes; without a name: it does not
 	all  *Shadows // nil unless all that match are wanted
 
 	// What gets the candidates in the search's place; nil: nothing does. They are no
@@ -102,9 +102,17 @@ type search struct {
 // decider returns the best rule of those that match so far, nil when there is none.
 func (s *search) decider() *rule {
 	if s.bare.name != "" {
-		return &s.bare // which best cannot point to, for then every search would be allocated
+		return &s.bare.rule // which best cannot point to, for then every search would be allocated
 	}
 	return s.best
+}
+
+// reason returns the reason of the decider.
+func (s *search) reason(decider *rule) string {
+	if decider == &s.bare.rule {
+		return s.bare.conditions.reason()
+	}
+	return decider.reason()
 }
 
 // open reports whether a part of an index can have a rule that matters.
@@ -155,4 +163,4 @@ func (s *search) matched(r *rule) {
 }
 
 // lead makes r the best rule.
-func (s *search) lead(r *rule) { s.best, s.bare = r, rule{} }
+func (s *search) lead(r *rule) { s.best, s.bare = r, bareRule{} }
