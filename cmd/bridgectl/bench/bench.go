@@ -135,7 +135,7 @@ func (r *rig) measureAll(ctx context.Context) (*Report, error) {
 	for _, p := range plans {
 		r.ahead += p.schedule.takes()
 	}
-	r.ahead += outageLoad * o.Outage
+	r.ahead += outageLoad * o.Outage * time.Duration(len(r.forms()))
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
@@ -154,8 +154,12 @@ func (r *rig) measureAll(ctx context.Context) (*Report, error) {
 		}
 	}
 	if o.Outage > 0 {
-		if report.Outage, err = r.measureOutage(ctx); err != nil {
-			return nil, err
+		for _, f := range r.forms() {
+			phases, err := r.measureOutage(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			report.Outage = append(report.Outage, phases...)
 		}
 	}
 	if report.AtEnd, err = r.memory(); err != nil {
@@ -165,12 +169,15 @@ func (r *rig) measureAll(ctx context.Context) (*Report, error) {
 	return report, nil
 }
 
-// plans are all loads but that of the outage. Those of the warm-up have no round.
-func (r *rig) plans() []plan {
-	forms := []form{keepAlive}
+func (r *rig) forms() []form {
 	if r.opts.HTTP10 {
-		forms = append(forms, http10)
+		return []form{keepAlive, http10}
 	}
+	return []form{keepAlive}
+}
+
+// plans are all loads but those with an outage. Those of the warm-up have no round.
+func (r *rig) plans() []plan {
 	var list []plan
 	if r.opts.Warmup > 0 {
 		for _, server := range []string{roleBare, roleBridge} {
@@ -178,7 +185,7 @@ func (r *rig) plans() []plan {
 		}
 	}
 	for round := 1; round <= r.opts.Rounds; round++ {
-		for _, f := range forms {
+		for _, f := range r.forms() {
 			list = append(list, r.round(round, f)...)
 		}
 	}

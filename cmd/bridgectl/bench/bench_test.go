@@ -45,7 +45,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told.check(t, 1+2+o.Rounds*2*5+1) // rules, warm-up, loads, outage
+	told.check(t, 1+2+o.Rounds*2*5+2) // rules, warm-up, loads, outages
 	if want := o.Rounds * 2 * 5; len(r.Measurements) != want {
 		t.Errorf("%d measurements, want %d", len(r.Measurements), want)
 	}
@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %.0f pushes/s", m.title(), m.PushedPerSecond)
 		}
 	}
-	if len(r.Summary) != 10 || r.Summary[0].Events != uint64(o.Rounds)*o.Events || len(r.Outage) != 3 {
+	if len(r.Summary) != 10 || r.Summary[0].Events != uint64(o.Rounds)*o.Events || len(r.Outage) != 6 || r.Outage[2].Form != keepAlive || r.Outage[3].Form != http10 {
 		t.Errorf("%d loads of %d events, %d phases", len(r.Summary), r.Summary[0].Events, len(r.Outage))
 	}
 	var text bytes.Buffer

@@ -116,11 +116,11 @@ func (r *rig) settle(ctx context.Context, m *Measurement, got answers) (accounts
 
 // measureOutage drives the bridge at the fixed rate for three phases, and takes NATS away in
 // the second.
-func (r *rig) measureOutage(ctx context.Context) ([]Phase, error) {
+func (r *rig) measureOutage(ctx context.Context, f form) ([]Phase, error) {
 	d := r.opts.Outage
 	s := schedule{rate: r.opts.Rate, end: outageLoad * d}
-	r.step(s.end, "%d events/s for %s, NATS away in the middle third", s.rate, s.end)
-	l := r.load(plan{server: roleBridge, form: keepAlive, schedule: s})
+	r.step(s.end, "%s, %d events/s for %s, NATS away in the middle third", f, s.rate, s.end)
+	l := r.load(plan{server: roleBridge, form: f, schedule: s})
 	l.phase = d
 	load, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -138,16 +138,16 @@ func (r *rig) measureOutage(ctx context.Context) ([]Phase, error) {
 	if err := r.drained(ctx, got.total()); err != nil {
 		return nil, err
 	}
-	phases := newPhases(got.latency)
+	phases := newPhases(f, got.latency)
 	return phases, r.sink.check(ctx, got)
 }
 
 // newPhases names the thirds and sets each beside the first.
-func newPhases(latency []*hdrhistogram.Histogram) []Phase {
+func newPhases(f form, latency []*hdrhistogram.Histogram) []Phase {
 	phases := make([]Phase, len(latency))
 	for i, h := range latency {
 		l := newLatency(h)
-		phases[i] = Phase{Name: [...]string{"before", "during", "after"}[i], Events: uint64(h.TotalCount()), Latency: l}
+		phases[i] = Phase{Form: f, Name: [...]string{"before", "during", "after"}[i], Events: uint64(h.TotalCount()), Latency: l}
 		if first := phases[0].Latency; first.P50 > 0 && first.P99 > 0 {
 			phases[i].P50Percent, phases[i].P99Percent = percent(l.P50, first.P50), percent(l.P99, first.P99)
 		}

@@ -71,8 +71,9 @@ type Memory struct {
 	Threads  int   `json:"threads"`
 }
 
-// Phase is a third of the load with an outage of NATS in the middle.
+// Phase is a third of a load with an outage of NATS in the middle.
 type Phase struct {
+	Form    form    `json:"form"`
 	Name    string  `json:"phase"`
 	Events  uint64  `json:"events"`
 	Latency Latency `json:"latency_us"`
@@ -236,10 +237,10 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(t, form, c.Load, c.Base, c.Figure, c.Median, c.Lowest, c.Highest)
 	}
 	if len(r.Outage) > 0 {
-		fmt.Fprintln(t, "\nOUTAGE\tEVENTS\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tP50 %\tP99 %")
+		fmt.Fprintln(t, "\nOUTAGE\tPHASE\tEVENTS\tP50 µs\tP99 µs\tP99.9 µs\tMAX µs\tP50 %\tP99 %")
 		for _, p := range r.Outage {
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%+.1f\t%+.1f\n",
-				p.Name, p.Events, p.Latency.P50, p.Latency.P99, p.Latency.P999, p.Latency.Max, p.P50Percent, p.P99Percent)
+			fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%+.1f\t%+.1f\n",
+				p.Form, p.Name, p.Events, p.Latency.P50, p.Latency.P99, p.Latency.P999, p.Latency.Max, p.P50Percent, p.P99Percent)
 		}
 	}
 	fmt.Fprintf(t, "\nBRIDGE\tRESIDENT MB\tPEAK MB\tOPEN FILES\tTHREADS\n")

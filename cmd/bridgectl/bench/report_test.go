@@ -39,7 +39,7 @@ func TestPercents(t *testing.T) {
 		t.Errorf("pushes: %v", got)
 	}
 
-	phases := newPhases([]*hdrhistogram.Histogram{
+	phases := newPhases(keepAlive, []*hdrhistogram.Histogram{
 		measured(0, 200*time.Microsecond).latency, measured(0, 300*time.Microsecond).latency, measured(0, 150*time.Microsecond).latency,
 	})
 	for i, want := range []float64{0, 50, -25} {
