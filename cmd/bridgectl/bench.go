@@ -45,7 +45,7 @@ see that it lies on the disk you want to measure (--dir).`,
 	flags.DurationVar(&o.Duration, "duration", 5*time.Second, "of each load")
 	flags.Uint64Var(&o.Events, "events", 0, "of each load at most (default: no limit)")
 	flags.DurationVar(&o.Outage, "outage", 0, "kill NATS for so long, in one more load three times as long, at the fixed rate; with --http10 in one more of that, too; --duration and --events do not bound it")
-	flags.IntVar(&o.Push, "push", 0, "rules a second pushed during one more load at the fixed rate; never while a server is driven as fast as it answers")
+	flags.IntVar(&o.Push, "push", 0, "rules a second pushed during one more load at the fixed rate, and during another one into a bucket that nobody reads; never while a server is driven as fast as it answers")
 	out.flags(flags)
 	cmd.AddCommand(newBenchSoak(), newBenchMemory())
 	return cmd

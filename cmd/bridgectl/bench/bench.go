@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bintubridge/subjects"
 )
 
 // Options of a run.
@@ -202,7 +204,10 @@ func (r *rig) round(n int, f form) []plan {
 		{server: roleBare, form: f, schedule: open}, {server: roleBridge, form: f, schedule: open},
 	}
 	if r.opts.Push > 0 {
-		list = append(list, plan{server: roleBridge, form: f, schedule: open, push: r.opts.Push})
+		pushes := plan{server: roleBridge, form: f, schedule: open, push: r.opts.Push, bucket: subjects.BucketRules}
+		unread := pushes
+		unread.bucket = bucketUnread
+		list = append(list, pushes, unread)
 	}
 	for i := range list {
 		list[i].round = n

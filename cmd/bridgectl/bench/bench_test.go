@@ -45,8 +45,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told.check(t, 1+2+o.Rounds*2*5+2) // rules, warm-up, loads, outages
-	if want := o.Rounds * 2 * 5; len(r.Measurements) != want {
+	told.check(t, 1+2+o.Rounds*2*6+2) // rules, warm-up, loads, outages
+	if want := o.Rounds * 2 * 6; len(r.Measurements) != want {
 		t.Errorf("%d measurements, want %d", len(r.Measurements), want)
 	}
 	for _, m := range r.Measurements {
@@ -65,14 +65,14 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %.0f pushes/s", m.title(), m.PushedPerSecond)
 		}
 	}
-	if len(r.Summary) != 10 || r.Summary[0].Events != uint64(o.Rounds)*o.Events || len(r.Outage) != 6 || r.Outage[2].Form != keepAlive || r.Outage[3].Form != http10 {
+	if len(r.Summary) != 12 || r.Summary[0].Events != uint64(o.Rounds)*o.Events || len(r.Outage) != 6 || r.Outage[2].Form != keepAlive || r.Outage[3].Form != http10 {
 		t.Errorf("%d loads of %d events, %d phases", len(r.Summary), r.Summary[0].Events, len(r.Outage))
 	}
 	var text bytes.Buffer
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"bare, keep-alive, closed loop", "bridge, http/1.0, 5000/s, 200 pushes/s", "bare, http/1.0, 5000/s", "during", "at rest"} {
+	for _, want := range []string{"bare, keep-alive, closed loop", "bridge, http/1.0, 5000/s, 200 pushes/s ", "bridge, http/1.0, 5000/s, 200 pushes/s to nobody", "bare, http/1.0, 5000/s", "during", "at rest"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the report has no %q", want)
 		}

@@ -15,8 +15,9 @@ type plan struct {
 	server   string
 	form     form
 	schedule schedule
-	push     int // rules a second meanwhile
-	round    int // from 1; 0: a load that is not part of the result
+	push     int    // rules a second meanwhile,
+	bucket   string // into it
+	round    int    // from 1; 0: a load that is not part of the result
 }
 
 func (p plan) turn(rounds int) string {
@@ -58,7 +59,7 @@ func (r *rig) accounts(server string) (a accounts, err error) {
 
 // measure carries out p, and checks what it has left in the stream.
 func (r *rig) measure(ctx context.Context, p plan) (Measurement, error) {
-	m := Measurement{Server: p.server, Form: p.form, Rate: p.schedule.rate, Push: p.push, Round: p.round}
+	m := Measurement{Server: p.server, Form: p.form, Rate: p.schedule.rate, Push: p.push, Unread: p.bucket == bucketUnread, Round: p.round}
 	r.step(p.schedule.takes(), "%s%s", m.title(), p.turn(r.opts.Rounds))
 	before, err := r.accounts(p.server)
 	if err != nil {
@@ -66,7 +67,7 @@ func (r *rig) measure(ctx context.Context, p plan) (Measurement, error) {
 	}
 	var rules *pusher
 	if p.push > 0 {
-		rules = startPusher(r.sink.js, r.opts.Rules, p.push)
+		rules = startPusher(r.sink.js, p.bucket, r.opts.Rules, p.push)
 	}
 	got, err := r.load(p).run(ctx)
 	r.sent += got.total()

@@ -33,6 +33,7 @@ type Measurement struct {
 	Form      form    `json:"form"`   // keep-alive, http/1.0
 	Rate      int     `json:"rate"`   // events/s of an open loop, 0: closed
 	Push      int     `json:"push"`   // rules/s that were to be pushed meanwhile
+	Unread    bool    `json:"unread"` // they went into a bucket that nobody reads
 	Round     int     `json:"round"`
 	Events    uint64  `json:"events"`
 	Refused   uint64  `json:"refused"` // of them answered with 403
@@ -105,6 +106,9 @@ func (m *Measurement) title() string {
 	if m.Push > 0 {
 		text += fmt.Sprintf(", %d pushes/s", m.Push)
 	}
+	if m.Unread {
+		text += " to nobody"
+	}
 	return text
 }
 
@@ -129,7 +133,7 @@ func (r *Report) summarize() {
 			continue
 		}
 		base := m
-		base.Server, base.Push = roleBare, 0
+		base.Server, base.Push, base.Unread = roleBare, 0, false
 		if m.Push > 0 {
 			base.Server = roleBridge
 		}

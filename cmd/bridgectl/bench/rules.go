@@ -29,7 +29,11 @@ func document(i, version int) []byte {
 	return fmt.Appendf(nil, `{"rules":[{"id":"ingest","effect":"allow",%s,"reason":"contract %d"}]}`, condition, version)
 }
 
-func ruleSubject(i int) string { return fmt.Sprintf("$KV.%s.acme.%d", subjects.BucketRules, i) }
+// bucketUnread is one that nobody reads: pushes into it show what NATS and the pusher
+// take of the machine.
+const bucketUnread = "unread"
+
+func ruleSubject(bucket string, i int) string { return fmt.Sprintf("$KV.%s.acme.%d", bucket, i) }
 
 // pushAll writes n rule documents into the bucket.
 func pushAll(ctx context.Context, js jetstream.JetStream, n int) error {
@@ -44,7 +48,7 @@ func pushAll(ctx context.Context, js jetstream.JetStream, n int) error {
 		return nil
 	}
 	for i := range n {
-		ack, err := js.PublishAsync(ruleSubject(i), document(i, 0))
+		ack, err := js.PublishAsync(ruleSubject(subjects.BucketRules, i), document(i, 0))
 		if err != nil {
 			return fmt.Errorf("push rules: %w", err)
 		}
@@ -74,16 +78,16 @@ type pusher struct {
 	pushed atomic.Uint64 // acked
 }
 
-// startPusher pushes new versions of n documents, rate a second, chosen at random; at least one, however
-// soon it is stopped.
-func startPusher(js jetstream.JetStream, n, rate int) *pusher {
+// startPusher pushes new versions of n documents into a bucket, rate a second, chosen at random; at
+// least one, however soon it is stopped.
+func startPusher(js jetstream.JetStream, bucket string, n, rate int) *pusher {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pusher{cancel: cancel, done: make(chan error, 1)}
-	go func() { p.done <- p.run(ctx, js, n, rate) }()
+	go func() { p.done <- p.run(ctx, js, bucket, n, rate) }()
 	return p
 }
 
-func (p *pusher) run(ctx context.Context, js jetstream.JetStream, n, rate int) error {
+func (p *pusher) run(ctx context.Context, js jetstream.JetStream, bucket string, n, rate int) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
@@ -99,7 +103,7 @@ func (p *pusher) run(ctx context.Context, js jetstream.JetStream, n, rate int) e
 				break
 			}
 			i := rand.N(n) //nolint:gosec // a choice of no consequence
-			ack, err := js.PublishAsync(ruleSubject(i), document(i, int(sent)+1))
+			ack, err := js.PublishAsync(ruleSubject(bucket, i), document(i, int(sent)+1))
 			if err != nil {
 				return fmt.Errorf("push rules: %w", err)
 			}
