@@ -68,7 +68,7 @@ func (c bareConditions) hold(q *query) bool {
 	if c == "" {
 		return true
 	}
-	if q.now.Before(c.notBefore()) {
+	if from := c.notBefore(); !from.IsZero() && q.now.Before(from) {
 		return false
 	}
 	if expires := c.expiresAt(); !expires.IsZero() && !q.now.Before(expires) {

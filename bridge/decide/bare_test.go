@@ -103,6 +103,7 @@ func TestBareConditions(t *testing.T) {
 		{"at the last moment", "," + times, "live", "2026-01-31T23:59:59.999999999Z", true},
 		{"too late", "," + times, "live", "2026-02-01T00:00:00Z", false},
 		{"in time, another app", `,"app":["vod"],` + times, "live", "2026-01-15T00:00:00Z", false},
+		{"no times, before the zero one", `,"reason":"contract"`, "live", "0000-06-01T00:00:00Z", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
