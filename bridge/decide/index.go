@@ -13,7 +13,7 @@ import (
 type index struct {
 	reach [numParts]reach
 
-	bare          bareRules // of a stream name and nothing else, by it
+	bare          bareRules // those that stand as bytes, by stream name
 	names         sieve     // others by exact stream name
 	prefixes      sieve     // by what a pattern begins with
 	prefixLengths lengths
