@@ -32,7 +32,7 @@ func hash(key string) uint64 {
 }
 
 var (
-	drawKey      = rapid.StringMatching(`[a-h]{1,3}`)
+	drawKey      = rapid.StringMatching(`[a-d]{0,3}`)
 	drawExpected = rapid.SampledFrom([]int{0, 10 << 16}) // nothing, and ten a block
 	drawValue    = rapid.SampledFrom([]string{"", "x", "value", "another, longer value"})
 )
@@ -108,6 +108,35 @@ func TestMapBesideGoMap(t *testing.T) {
 		m := &machine{owner: NewOwner(drawExpected.Draw(t, "expected")), now: version{plain: map[string]string{}}}
 		t.Repeat(map[string]func(*rapid.T){"put": m.Put, "delete": m.Delete, "empty": m.Empty, "keep": m.Keep, "fork": m.Fork, "": m.Check})
 	})
+}
+
+// What two lines begin with is not what they go on with.
+func TestDeleteInAnotherLine(t *testing.T) {
+	var m Map
+	o := NewOwner(0)
+	m.Put(o, 5, "a", []byte("old"))
+	m.Put(o, 5, "b", []byte("old"))
+	fork := m
+	m.Put(o.Next(), 5, "a", []byte("new"))
+	fork.Delete(NewOwner(0), 5, "b")
+	if got, _ := m.Get(5, "a"); got != "new" {
+		t.Errorf("a is %q", got)
+	}
+	if got, ok := m.Get(5, "b"); got != "old" {
+		t.Errorf("b is %q, %v", got, ok)
+	}
+}
+
+// A key that is put twice has its last value, whatever is put behind it.
+func TestPutTwiceAndAnother(t *testing.T) {
+	var m Map
+	o := NewOwner(10 << 16)
+	m.Put(o, 5, "a", []byte("old"))
+	m.Put(o, 5, "a", []byte("new"))
+	m.Put(o, 5, "b", nil)
+	if got, _ := m.Get(5, "a"); got != "new" {
+		t.Errorf("a is %q", got)
+	}
 }
 
 // Who reads a version reads on while others are made of it.
