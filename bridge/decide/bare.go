@@ -22,11 +22,7 @@ func (r *rule) bare() bool {
 
 // bare reports whether a rule with the conditions may stand as bytes.
 func (c *conditions) bare() bool {
-	size := bareTimes + textHead + len(c.reason)
-	for _, app := range c.apps {
-		size += textHead + len(app)
-	}
-	return size <= maxConditions && len(c.streams)+len(c.globs)+len(c.networks)+len(c.custom) == 0 && c.token == nil && c.when == nil
+	return c.bareSize() <= maxConditions && len(c.streams)+len(c.globs)+len(c.networks)+len(c.custom) == 0 && c.token == nil && c.when == nil
 }
 
 // Bare reports whether each rule of the document is for one stream name, and asks for no
@@ -65,12 +61,10 @@ func appendBare(b []byte, r *rule) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.priority))
 	b = append(b, byte(r.effect))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(r.name)))
-	b = append(b, 0, 0)
+	b = binary.LittleEndian.AppendUint16(b, uint16(r.more.bareSize()))
 	b = append(b, r.name...)
 	if r.more != nil {
-		lengthAt, before := len(b)-len(r.name)-2, len(b)
 		b = appendConditions(b, r.more)
-		binary.LittleEndian.PutUint16(b[lengthAt:], uint16(len(b)-before))
 	}
 	return b
 }

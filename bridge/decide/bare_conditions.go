@@ -22,6 +22,18 @@ const (
 	textHead  = 2
 )
 
+// bareSize is how many bytes the conditions take as bareConditions.
+func (c *conditions) bareSize() int {
+	if c == nil {
+		return 0
+	}
+	size := bareTimes + textHead + len(c.reason)
+	for _, app := range c.apps {
+		size += textHead + len(app)
+	}
+	return size
+}
+
 func appendConditions(b []byte, c *conditions) []byte {
 	b = appendTime(appendTime(b, c.notBefore), c.expiresAt)
 	b = appendText(b, c.reason)
@@ -39,7 +51,7 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.LittleEndian.AppendUint16(b, uint16(len(text))), text...)
 }
 
-// time returns the time at an offset, the zero one when there is none.
+// time returns the time at an offset. The zero one is stored as such.
 func (c bareConditions) time(at int) time.Time {
 	b := []byte(c[at : at+bareTime])
 	return time.Unix(int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint32(b[8:])))

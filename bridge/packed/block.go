@@ -22,7 +22,7 @@ type block struct {
 	bytes   []byte
 	late    uint32 // where the late entries begin
 	slots   uint16
-	entries uint16 // keys; 65,535 of them would be billions in the map
+	entries uint16 // keys; so many that it is too small would be a billion in the map
 }
 
 const (
@@ -137,26 +137,17 @@ func (b *block) append(key string, size uint32, value []byte) {
 	b.bytes = append(b.bytes, value...)
 }
 
-// hasRoom reports whether a late entry with so much text fits behind the others.
+// hasRoom reports whether a late entry with so much text fits behind the others. One that
+// does not would have them copied.
 func (b *block) hasRoom(text int) bool {
 	_, late := b.findLate("")
 	return late < maxLate && cap(b.bytes)-len(b.bytes) >= tagSize+lengths+text
 }
 
-// addLate sets the value of a key, which the block may have.
-func (b *block) addLate(hash uint64, key string, value []byte, isNew bool) {
+// addLate appends a late entry: the value of a key, or that it is gone.
+func (b *block) addLate(hash uint64, key string, size uint32, value []byte) {
 	b.bytes = binary.LittleEndian.AppendUint32(b.bytes, uint32(hash>>tagOf))
-	b.append(key, uint32(len(value)), value)
-	if isNew {
-		b.entries++
-	}
-}
-
-// removeLate takes a key out that the block has.
-func (b *block) removeLate(hash uint64, key string) {
-	b.bytes = binary.LittleEndian.AppendUint32(b.bytes, uint32(hash>>tagOf))
-	b.append(key, gone, nil)
-	b.entries--
+	b.append(key, size, value)
 }
 
 // rebuilt returns a copy with so many slots, and memory for more bytes, of all entries but

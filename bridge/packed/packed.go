@@ -31,11 +31,12 @@ type Owner struct {
 // NewOwner returns the Owner of an edit that makes room for so many entries.
 func NewOwner(expected int) *Owner {
 	const blockBits = 4 * stepBits
-	return &Owner{room: uint32(expected >> blockBits * 5 / 4)} // they are not spread evenly
+	const most = 1 << 12                                            // of a block; a quarter of a billion in all
+	return &Owner{room: uint32(min(expected>>blockBits*5/4, most))} // they are not spread evenly
 }
 
-// Next returns the Owner of the edit that follows. Edits in one line must follow each
-// other on one Map, each beginning with what the one before left: they write into the
+// Next returns the Owner of the edit that follows. On each Map, edits of one line must
+// follow each other, each beginning with what the one before left: they write into the
 // same memory, behind what copies of the Map have of it.
 func (o *Owner) Next() *Owner { return &Owner{first: o.line()} }
 
@@ -114,7 +115,10 @@ func (m *Map) Put(o *Owner, hash uint64, key string, value []byte) {
 	case isNew && owned && b.hasSlot():
 		b.add(hash, key, value)
 	case n.lined&bit != 0 && b.hasRoom(text):
-		b.addLate(hash, key, value, isNew)
+		b.addLate(hash, key, uint32(len(value)), value)
+		if isNew {
+			b.entries++
+		}
 	default:
 		n.rebuild(o, i, old, isNew && owned, text)
 		b.add(hash, key, value)
@@ -123,7 +127,7 @@ func (m *Map) Put(o *Owner, hash uint64, key string, value []byte) {
 
 // Delete takes out a key, and reports whether the map had it.
 func (m *Map) Delete(o *Owner, hash uint64, key string) bool {
-	there, ok := m.Get(hash, key)
+	value, ok := m.Get(hash, key)
 	if !ok {
 		return false
 	}
@@ -137,9 +141,10 @@ func (m *Map) Delete(o *Owner, hash uint64, key string) bool {
 	case b.entries == 1:
 		*b = block{}
 	case n.lined&(1<<i) != 0 && b.hasRoom(len(key)):
-		b.removeLate(hash, key)
+		b.addLate(hash, key, gone, nil)
+		b.entries--
 	default: // often the key comes back
-		n.rebuild(o, i, b.find(hash, key), false, len(key)+len(there))
+		n.rebuild(o, i, b.find(hash, key), false, len(key)+len(value))
 	}
 	return true
 }
