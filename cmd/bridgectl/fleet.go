@@ -20,8 +20,31 @@ type waitFlag struct{ d time.Duration }
 
 const defaultWait = 10 * time.Second
 
+// Set refuses a time that would be taken for no wait at all.
+func (f *waitFlag) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err == nil && d < 0 {
+		err = errors.New("want a time that is to come")
+	}
+	if err != nil {
+		return err
+	}
+	f.d = d
+	return nil
+}
+
+func (f *waitFlag) String() string {
+	if f.d == 0 {
+		return ""
+	}
+	return f.d.String()
+}
+
+// Type names it in the help.
+func (f *waitFlag) Type() string { return "duration" }
+
 func (f *waitFlag) add(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&f.d, "wait", 0, "wait until every bridge runs the new revision, 10s or the time given as --wait=1m")
+	cmd.Flags().Var(f, "wait", "wait until every bridge runs the new revision, 10s or the time given as --wait=1m")
 	cmd.Flags().Lookup("wait").NoOptDefVal = defaultWait.String()
 }
 
