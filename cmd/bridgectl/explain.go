@@ -189,7 +189,7 @@ func findEvent(ctx context.Context, flags bucketFlags, which string) (*subjects.
 		}
 	}
 	msg, err := stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	if seq == 0 || errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, fmt.Errorf("stream %s has no event %s", subjects.StreamEvents, shown(which))
 	}
 	if err != nil {
