@@ -146,8 +146,11 @@ file: it is told, and the exit code is 1.`,
 			if output.name == "json" {
 				return errors.Join(refused, writeJSON(cmd.OutOrStdout(), x.result))
 			}
-			x.print("%s: %s written, %d unchanged, %d removed\n",
-				shown(args[0]), plural(len(x.result.Written), "file"), x.result.Unchanged, len(x.result.Removed))
+			text := "%s: %s written, %d unchanged, %d removed\n"
+			if dryRun {
+				text = "%s: %s would be written, %d unchanged, %d would be removed\n"
+			}
+			x.print(text, shown(args[0]), plural(len(x.result.Written), "file"), x.result.Unchanged, len(x.result.Removed))
 			return refused
 		},
 	}
