@@ -22,7 +22,7 @@ func (f *follower) stream(ctx context.Context, timeout time.Duration) (jetstream
 	name := f.store.opts.Bucket
 	stream, err := f.js.Stream(ctx, "KV_"+name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("bucket %s: %w; create it or set another name", name, jetstream.ErrBucketNotFound)
+		return nil, fmt.Errorf("bucket %s: %w; create it, which ends the rules in force, or set another name", name, jetstream.ErrBucketNotFound)
 	}
 	if errors.Is(err, nats.ErrReconnectBufExceeded) { // how the client says it while nothing is buffered
 		err = nats.ErrDisconnected

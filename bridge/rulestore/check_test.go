@@ -103,6 +103,9 @@ func TestCheck(t *testing.T) {
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
+			if errors.Is(err, jetstream.ErrBucketNotFound) && !strings.Contains(err.Error(), "create it, which ends the rules in force") {
+				t.Errorf("not told what creating it does: %v", err)
+			}
 			if got := store.contact.Load() > 0; got != tt.contact {
 				t.Errorf("contact %v, want %v", got, tt.contact)
 			}

@@ -57,7 +57,7 @@ func (f *bucketFlags) openNamed(ctx context.Context, name string) (*bucket, erro
 
 func bucketHint(js jetstream.JetStream, err error) error {
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrInvalidStreamName) {
-		return errors.New("there is none of this name; a bridge makes it when it starts, or set --bucket")
+		return errors.New("there is none of this name; set --bucket, or make it with bridgectl setup: a new one ends the rules that bridges still have")
 	}
 	return unanswered(js, err)
 }
