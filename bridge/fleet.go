@@ -178,6 +178,9 @@ func (f *fleet) put(ctx context.Context, s subjects.BridgeStatus) error {
 	} else {
 		ack, err = f.js.PublishMsg(ctx, msg)
 	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // how the client says it while nothing is buffered
+		err = nats.ErrDisconnected
+	}
 	if err != nil {
 		f.ackedAt = time.Time{} // it may be stored all the same
 		return fmt.Errorf("write key %s: %w", f.subject(), err)

@@ -1,13 +1,37 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"bintubridge/bridge/rulestore"
+	"bintubridge/subjects"
+	"bintubridge/subjects/natsenv"
 )
+
+// A bridge that starts with NATS down says that it is not connected, not what the client
+// makes of that.
+func TestFleetDisconnected(t *testing.T) {
+	conn, err := nats.Connect("nats://127.0.0.1:1", natsenv.Lasting()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{js: js, name: "edge"}
+	if err := f.put(t.Context(), subjects.BridgeStatus{}); !errors.Is(err, nats.ErrDisconnected) {
+		t.Errorf("got %v", err)
+	}
+}
 
 // KV bridges names the refused documents by key up to where it would become too much.
 func TestFleetInvalid(t *testing.T) {
