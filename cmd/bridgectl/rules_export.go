@@ -19,6 +19,7 @@ import (
 const (
 	fileSuffix   = ".json"
 	encodedSlash = "%2F"
+	maxFileName  = 255 // of usual file systems
 )
 
 // fileName is the name of a key's file. A key has no %, so that one standing for
@@ -114,8 +115,8 @@ func newRulesExport(env environment) *cobra.Command {
 		Use: "export DIR", Short: "Write each document to a file", Args: exactly(1),
 		Long: `Writes each key of the bucket to DIR/KEY.json, byte for byte; a slash in a key
 becomes %2F. Files that are the same already stay as they are. --prune removes the
-.json files that have no key. A key that a bridge refuses for its characters gets no
-file: it is told, and the exit code is 1.`,
+.json files that have no key. A key that a bridge refuses for its characters, or that
+is too long for the name of a file, gets none: it is told, and the exit code is 1.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := flags.open(cmd.Context())
 			if err != nil {
@@ -163,10 +164,14 @@ file: it is told, and the exit code is 1.`,
 }
 
 // exportable returns the keys that a file can be named for, and an error that tells the
-// others: a plain publish can store what no KV tool can.
+// others: a plain publish can store what no KV tool can, and a key may be long.
 func exportable(entries []*entry) (good []*entry, refused error) {
 	for _, e := range entries {
-		if err := checkKey(e.key); err != nil {
+		err := checkKey(e.key)
+		if n := len(fileName(e.key)); err == nil && n > maxFileName {
+			err = fmt.Errorf("key %s: the name of its file would have %d bytes, over %d; rules get prints it", shown(e.key), n, maxFileName)
+		}
+		if err != nil {
 			refused = errors.Join(refused, fmt.Errorf("not exported: %w; rules rm deletes it", err))
 			continue
 		}
