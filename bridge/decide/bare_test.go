@@ -172,6 +172,22 @@ func TestCrowdOfOneName(t *testing.T) {
 	})
 }
 
+// However many rules there are for one stream name of an app, no other name of the app
+// has to do with them.
+func TestCrowdOfOneNameAndApp(t *testing.T) {
+	var docs []*Document
+	for i := range 4 * enough {
+		docs = append(docs, mustCompile(t, fmt.Sprint("d", i), `{"rules":[{"effect":"allow","name":["cam"],"app":["live"]},{"effect":"allow","name":["cam","door"],"app":["live"]}]}`))
+	}
+	table := NewTable(1, Defaults{}, docs)
+	for name, want := range map[string]int{"cam": 2 * len(docs), "door": len(docs), "other": 0} {
+		in := &Input{Call: subjects.Publish, Name: name, App: "live"}
+		if got := len(table.Explain(in, noon).Considered); got != want {
+			t.Errorf("%s: %d rules considered, want %d", name, got, want)
+		}
+	}
+}
+
 // The name of the deciding rule stays what it is when the table has changed.
 func TestNameOfADecisionStays(t *testing.T) {
 	edit := new(Table).Edit()

@@ -43,7 +43,10 @@ func (r *rule) homes(yield func(home) bool) {
 			return
 		}
 	}
-	if len(r.more.apps) > 0 && !give(home{part: partApp}) {
+	// Most requests have the same app: who wants one name of streams does not stand in
+	// the way of all others, however many there are.
+	named := r.named() && len(r.more.globs) == 0
+	if len(r.more.apps) > 0 && !named && !give(home{part: partApp}) {
 		return
 	}
 	if !found {
