@@ -50,6 +50,7 @@ func (f *follower) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 // looks healthy, and is silent, when its bucket was replaced under it. A server
 // that does not answer is no such error: the watch may well be in order.
 func (f *follower) check(ctx context.Context, w *watch) error {
+	f.rolledUp = false
 	before := f.store.ledger.last
 	stream, err := f.stream(ctx, checkTimeout)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || ctx.Err() != nil {

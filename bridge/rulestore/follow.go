@@ -51,6 +51,8 @@ type follower struct {
 	laggedAt  uint64       // at this revision
 	saved     time.Time    // when the saver was last woken
 	refusals  int          // told since the last check
+	rolledUp  bool         // a message has deleted others, which no check has accounted for
+	rollups   time.Time    // before this, no such message is told
 
 	ahead    time.Duration // by how much the server's clock is ahead of this one
 	loadTook time.Duration // the last time
@@ -207,6 +209,12 @@ func (f *follower) keepUp(ctx context.Context, w *watch, stream jetstream.Stream
 			f.take(e)
 			f.drain(w)
 			f.flush()
+			if !f.rolledUp {
+				continue
+			}
+			if err := f.check(ctx, w); err != nil {
+				return err
+			}
 		case _, ok := <-f.reconnected:
 			return f.onReconnect(ok)
 		case <-ticker.C:
@@ -247,6 +255,10 @@ func (f *follower) take(e *version) {
 	if e == nil {
 		return
 	}
+	if e.rollup {
+		f.rolledUp = true
+		f.tellRollup(e)
+	}
 	l := f.store.ledger
 	told := l.invalid.told(e.key, e.revision)
 	v := judge(*e, l.docs)
@@ -261,6 +273,17 @@ func (f *follower) take(e *version) {
 	if v.err != nil && !told {
 		f.refused(v)
 	}
+}
+
+// tellRollup logs a message that has deleted all others, the first of a minute.
+func (f *follower) tellRollup(e *version) {
+	now := time.Now()
+	if now.Before(f.rollups) {
+		return
+	}
+	f.rollups = now.Add(time.Minute)
+	f.log.Warn("rules: one message has deleted all other documents of the bucket; who may write one key of it may do so",
+		"key", e.key, "revision", e.revision)
 }
 
 // refused logs a document that does not compile, up to a number that leaves the

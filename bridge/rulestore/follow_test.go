@@ -10,6 +10,7 @@ import (
 	"bintubridge/bridge/decide"
 	"bintubridge/subjects"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -32,6 +33,26 @@ func TestPushIsSeen(t *testing.T) {
 	f.put("acme/eu=west", allow("other"))
 	f.wait("cam", false)
 	f.wait("other", true)
+}
+
+// Who may write one key can delete all others. That is told, and followed at once.
+func TestOneMessageDeletesTheOthers(t *testing.T) {
+	opts := quick(t)
+	opts.CheckEvery = time.Hour
+	f := newFixture(t, opts, defaultBucket())
+	f.put("acme", allow("cam"))
+	f.wait("cam", true)
+	msg := nats.NewMsg("$KV.rules.other")
+	msg.Header.Set(jetstream.MsgRollup, "ALL") // the server takes it as "all"
+	msg.Data = []byte(allow("door"))
+	if _, err := f.js.PublishMsg(f.ctx, msg); err != nil {
+		t.Fatal(err)
+	}
+	f.wait("door", true)
+	f.wait("cam", false)
+	if n := f.log.count("has deleted all other documents"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 }
 
 // Of a bucket without a message nothing was seen that could be gone.

@@ -73,6 +73,7 @@ type version struct {
 	data    []byte
 	removed bool          // a marker
 	ttl     time.Duration // 0: none
+	rollup  bool          // it has deleted all others
 	message
 }
 

@@ -97,7 +97,7 @@ func (r *receiver) receive(msg *nats.Msg) {
 		return
 	}
 	r.updates <- &version{
-		key: strings.TrimPrefix(msg.Subject, r.prefix), data: msg.Data, removed: isMarker(msg.Header), ttl: ttlOf(msg.Header),
+		key: strings.TrimPrefix(msg.Subject, r.prefix), data: msg.Data, removed: isMarker(msg.Header), ttl: ttlOf(msg.Header), rollup: isRollup(msg.Header),
 		message: message{revision: meta.Sequence.Stream, time: meta.Timestamp},
 	}
 	if r.toLoad == 0 {
@@ -122,6 +122,11 @@ func isMarker(header nats.Header) bool {
 		return true
 	}
 	return false
+}
+
+// isRollup reports whether a message has deleted all others of its bucket.
+func isRollup(header nats.Header) bool {
+	return strings.EqualFold(header.Get(jetstream.MsgRollup), jetstream.MsgRollupAll)
 }
 
 // ttlOf returns a message's TTL, 0 when it has none.
