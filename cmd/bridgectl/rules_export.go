@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bintubridge/bridge/decide"
+	"bintubridge/bridge/rulestore"
 )
 
 const (
@@ -111,23 +113,23 @@ func newRulesExport(env environment) *cobra.Command {
 	output := formats("text", "json")
 	flags := bucketFlags{environment: env}
 	var dryRun, prune bool
+	var snapshot string
 	cmd := &cobra.Command{
 		Use: "export DIR", Short: "Write each document to a file", Args: exactly(1),
 		Long: `Writes each key of the bucket to DIR/KEY.json, byte for byte; a slash in a key
 becomes %2F. Files that are the same already stay as they are. --prune removes the
 .json files that have no key. A key that a bridge refuses for its characters, or that
-is too long for the name of a file, gets none: it is told, and the exit code is 1.`,
+is too long for the name of a file, gets none: it is told, and the exit code is 1.
+
+--snapshot takes the documents that a bridge has in force, without NATS: what is left of
+a bucket that is lost. Copy the file before the bucket is made anew.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := flags.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer b.close()
-			entries, err := b.all(cmd.Context())
+			entries, old, err := toExport(cmd.Context(), &flags, snapshot)
 			if err != nil {
 				return err
 			}
 			entries, refused := exportable(entries)
+			refused = errors.Join(old, refused)
 			x := folderExport{dir: args[0], result: exportResult{DryRun: dryRun, Written: []string{}, Removed: []string{}}}
 			if output.name != "json" {
 				x.out = cmd.OutOrStdout()
@@ -158,9 +160,36 @@ is too long for the name of a file, gets none: it is told, and the exit code is 
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would change")
 	cmd.Flags().BoolVar(&prune, "prune", false, "remove .json files that have no key")
+	cmd.Flags().StringVar(&snapshot, "snapshot", "", "file that a bridge keeps its rules in (rules.snapshot in its data folder), instead of the live bucket")
 	addQuiet(cmd)
 	cmd.Flags().VarP(output, "output", "o", "form of the result")
 	return cmd
+}
+
+// toExport returns the documents of a snapshot, if one is named, else those of the bucket.
+// What this version of the program refuses of a snapshot is in an error of its own.
+func toExport(ctx context.Context, flags *bucketFlags, snapshot string) (list []*entry, refused, err error) {
+	if snapshot == "" {
+		b, err := flags.open(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer b.close()
+		list, err = b.all(ctx)
+		return list, nil, err
+	}
+	s, err := rulestore.ReadSnapshot(snapshot)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, doc := range s.Documents {
+		list = append(list, &entry{key: doc.Key(), data: []byte(doc.Source())})
+	}
+	slices.SortFunc(list, func(x, y *entry) int { return strings.Compare(x.key, y.key) })
+	for _, d := range s.Refused {
+		refused = errors.Join(refused, fmt.Errorf("not exported: %s, revision %d, is refused: %s", shown(d.Key), d.Revision, firstLine(d.Err)))
+	}
+	return list, refused, nil
 }
 
 // exportable returns the keys that a file can be named for, and an error that tells the

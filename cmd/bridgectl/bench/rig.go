@@ -60,6 +60,11 @@ func (r *rig) start(ctx context.Context) (err error) {
 	if r.sink, err = openSink(ctx, r.nats.told.Address); err != nil {
 		return err
 	}
+	if r.opts.Push > 0 {
+		if err := createUnread(ctx, r.sink.js); err != nil {
+			return err
+		}
+	}
 	r.step(0, "pushing %d rules", r.opts.Rules)
 	if err := pushAll(ctx, r.sink.js, r.opts.Rules); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"bintubridge/subjects"
+	"bintubridge/subjects/provision"
 )
 
 // pushesInFlight bounds what is pushed and not acked.
@@ -32,6 +33,14 @@ func document(i, version int) []byte {
 // bucketUnread is one that nobody reads: pushes into it show what NATS and the pusher
 // take of the machine.
 const bucketUnread = "unread"
+
+func createUnread(ctx context.Context, js jetstream.JetStream) error {
+	cfg := jetstream.KeyValueConfig{Bucket: bucketUnread, History: provision.RulesHistory}
+	if _, err := js.CreateKeyValue(ctx, cfg); err != nil {
+		return fmt.Errorf("bucket %s: %w", bucketUnread, err)
+	}
+	return nil
+}
 
 func ruleSubject(bucket string, i int) string { return fmt.Sprintf("$KV.%s.acme.%d", bucket, i) }
 

@@ -52,10 +52,6 @@ func (s *sink) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("make streams and buckets: %w", err)
 	}
-	unread := jetstream.KeyValueConfig{Bucket: bucketUnread, History: provision.RulesHistory, MaxBytes: rulesBytes}
-	if _, err = s.js.CreateKeyValue(ctx, unread); err != nil {
-		return fmt.Errorf("bucket %s: %w", bucketUnread, err)
-	}
 	if s.stream, err = s.js.Stream(ctx, subjects.StreamEvents); err != nil {
 		return fmt.Errorf("stream %s: %w", subjects.StreamEvents, err)
 	}
