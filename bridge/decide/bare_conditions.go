@@ -87,16 +87,13 @@ func (c bareConditions) hold(q *query) bool {
 		return false
 	}
 	_, apps := cutText(c[bareTimes:])
-	if apps == "" {
-		return true
-	}
-	for apps != "" {
+	for rest := apps; rest != ""; {
 		var app string
-		if app, apps = cutText(apps); app == q.in.App {
+		if app, rest = cutText(rest); app == q.in.App {
 			return true
 		}
 	}
-	return false
+	return apps == ""
 }
 
 // whole returns the conditions as others have them, nil when there are none.

@@ -28,11 +28,12 @@ type Owner struct {
 	first *Owner // of its line; nil: the Owner itself
 }
 
-// NewOwner returns the Owner of an edit that makes room for so many entries.
+// NewOwner returns the Owner of an edit that makes room for so many entries, up to a
+// quarter of a billion.
 func NewOwner(expected int) *Owner {
-	const blockBits = 4 * stepBits
-	const most = 1 << 12                                            // of a block; a quarter of a billion in all
-	return &Owner{room: uint32(min(expected>>blockBits*5/4, most))} // they are not spread evenly
+	const blocks, most = 1 << (4 * stepBits), 1 << 12
+	room := expected / blocks * 5 / 4 // they are not spread evenly
+	return &Owner{room: uint32(min(room, most))}
 }
 
 // Next returns the Owner of the edit that follows. On each Map, edits of one line must

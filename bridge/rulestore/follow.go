@@ -209,11 +209,10 @@ func (f *follower) keepUp(ctx context.Context, w *watch, stream jetstream.Stream
 			f.take(e)
 			f.drain(w)
 			f.flush()
-			if !f.rolledUp {
-				continue
-			}
-			if err := f.check(ctx, w); err != nil {
-				return err
+			if f.rolledUp {
+				if err := f.check(ctx, w); err != nil {
+					return err
+				}
 			}
 		case _, ok := <-f.reconnected:
 			return f.onReconnect(ok)
